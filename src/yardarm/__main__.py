@@ -1,0 +1,3 @@
+from yardarm.cli import main
+
+main()

@@ -1,0 +1,163 @@
+"""The frozen values that stages hand to one another.
+
+A stage takes some of these and makes new ones; nobody changes one. Blobs live in the
+`store`, and values carry their digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from yardarm.digest import Digest
+
+MEDIA_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+MEDIA_CONFIG = "application/vnd.oci.image.config.v1+json"
+MEDIA_LAYER = "application/vnd.oci.image.layer.v1.tar"
+MEDIA_EMPTY = "application/vnd.oci.empty.v1+json"
+MEDIA_BUNDLE = "application/vnd.yardarm.bundle.v1"
+MEDIA_OCTETS = "application/octet-stream"
+MEDIA_JSON = "application/json"
+
+TITLE = "org.opencontainers.image.title"
+
+EMULATED = "emulated: latency is not the device's"
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """A blob by content, as OCI describes one: `size` in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    def to_oci(self) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
+        }
+        return body | ({"annotations": dict(self.annotations)} if self.annotations else {})
+
+    @staticmethod
+    def from_oci(body: Mapping[str, Any]) -> Descriptor:
+        return Descriptor(
+            body["mediaType"], Digest(body["digest"]), body["size"], body.get("annotations", {})
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured share or mean with its two-sided 95 % interval over `samples` samples."""
+
+    value: float
+    low: float
+    high: float
+    samples: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A compiled model: an OCI artifact in the store.
+
+    Attributes:
+        digest: of the OCI manifest; the bundle's name.
+        manifest: the parsed `manifest.json` (lineage, accuracy, decisions per node).
+        blobs: file name (`model.onnx`, `manifest.json`, `statistics.json`, `golden.npz`)
+            to its blob.
+    """
+
+    digest: Digest
+    manifest: Mapping[str, Any]
+    blobs: Mapping[str, Descriptor]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An aarch64 OCI image in the store. `config.digest` is its identity.
+
+    Attributes:
+        digest: of the OCI image manifest.
+        layers: lowest first; uncompressed tar, so digest and diff_id are the same.
+        contents: name to version of what was put in, Debian and Python packages.
+    """
+
+    digest: Digest
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    contents: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Release:
+    """What runs on a device: an image, bundles, settings; signed.
+
+    Attributes:
+        digest: of `payload`.
+        payload: the canonical JSON that was signed.
+        signature: armored SSHSIG over `payload`, namespace `yardarm-release`.
+    """
+
+    digest: Digest
+    payload: bytes
+    signature: bytes
+    version: int
+    image: Image
+    bundles: Mapping[str, Bundle]
+
+
+@dataclass(frozen=True)
+class Address:
+    """How to reach a device over SSH.
+
+    Attributes:
+        name: what the user called it (`lab:pi5`, `user@host`).
+        known_hosts: the file that must hold its host key; None: the user's own.
+        identity: private key file; None: agent and default keys.
+        emulated: a virtual device, whose latency means nothing.
+    """
+
+    name: str
+    hostname: str
+    port: int = 22
+    user: str | None = None
+    identity: Path | None = None
+    known_hosts: Path | None = None
+    emulated: bool = False
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a live device says of itself. Sizes in MB (10^6 bytes).
+
+    Attributes:
+        model: the device tree's model string, "" without one.
+        machine: `uname -m`.
+        userland_bits: 32 or 64, of the userland, not the kernel.
+        cpu_part: ARM part number of the first core, such as "0xd0b".
+        features: ISA features from /proc/cpuinfo.
+        python: version of python3, "" without one.
+        engines: container engines found, such as {"podman": "4.3.1"}.
+        jetpack: L4T release such as "36.4.0", "" when it is no Jetson.
+        emulated: it says that it is a Yardarm lab device.
+    """
+
+    model: str
+    machine: str
+    userland_bits: int
+    cores: int
+    cpu_part: str
+    features: tuple[str, ...]
+    memory_mb: int
+    os: str
+    glibc: str
+    python: str
+    jetpack: str
+    engines: Mapping[str, str]
+    free_disk_mb: int
+    emulated: bool

@@ -1,0 +1,1 @@
+"""Stages composed into what users ask for. This is the Python API behind the verbs."""

@@ -1,0 +1,126 @@
+"""`yardarm.toml`, validated once and frozen. Paths in it are relative to its folder."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from yardarm.errors import InvalidInput
+
+FILE = "yardarm.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ModelSection(_Section):
+    source: str = Field(description="the ONNX file to compile")
+
+
+class DataSection(_Section):
+    calibration: str = Field(description="npz with arrays named as the model's inputs")
+    evaluation: str = Field(description="the same, plus the labels")
+    labels: str = Field("label", description="name of the labels' array in the evaluation set")
+    batch: Annotated[int, Field(ge=1)] = Field(32, description="samples a batch")
+
+
+class MetricSection(_Section):
+    name: Literal["top1"] = Field("top1", description="share of samples whose argmax is the label")
+    output: str | None = Field(None, description="the output that is scored; default: the first")
+
+
+class BudgetSection(_Section):
+    max_drop: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="largest loss of the metric, as a share (0.005 is half a point)"
+    )
+    max_size_mb: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="largest model.onnx, in MB"
+    )
+
+
+class ImageSection(_Section):
+    requirements: tuple[str, ...] = Field((), description="more Python packages, as pip names them")
+
+
+class RunSection(_Section):
+    port: Annotated[int, Field(ge=1024, le=65535)] = Field(
+        8000, description="loopback port of the service on the device"
+    )
+    threads: Annotated[int, Field(ge=1)] = Field(1, description="intra-op threads of the engine")
+
+
+class BenchSection(_Section):
+    scenario: Literal["single-stream"] = Field(
+        "single-stream", description="one inference after the other, one sample each"
+    )
+    iterations: Annotated[int, Field(ge=1)] = Field(300, description="timed inferences")
+    warmup: Annotated[int, Field(ge=0)] = Field(20, description="untimed inferences before them")
+
+
+class Project(_Section):
+    """A project file. `root` is its folder, `name` that folder's name."""
+
+    root: Path
+    model: ModelSection
+    data: DataSection
+    metric: MetricSection = MetricSection()
+    budget: BudgetSection = BudgetSection()
+    image: ImageSection = ImageSection()
+    run: RunSection = RunSection()
+    bench: BenchSection = BenchSection()
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    def path(self, text: str) -> Path:
+        return self.root / text
+
+
+def load(where: Path) -> Project:
+    """Read a project from its file, or from the folder that holds `yardarm.toml`.
+
+    Raises:
+        InvalidInput: missing, not TOML, an unknown or wrong key (its path is named).
+    """
+    file = where / FILE if where.is_dir() else where
+    if not file.is_file():
+        raise InvalidInput(
+            "there is no project file", where=str(file), hint="`yardarm init` writes one"
+        )
+    body = read_toml(file)
+    if "root" in body:
+        raise InvalidInput("unknown key", where=f"{file}: root")
+    try:
+        # Through JSON mode, so that TOML's arrays may fill tuples while types stay strict.
+        return Project.model_validate(_tuples(body) | {"root": file.parent.resolve()})
+    except ValidationError as error:
+        raise invalid(file, error) from None
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Raises InvalidInput naming the file, and the line where TOML tells it."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"not valid TOML: {error}", where=str(file)) from None
+
+
+def invalid(file: Path, error: ValidationError) -> InvalidInput:
+    """Pydantic's findings as one error that names the file and each key's path."""
+    findings = [
+        f"{'.'.join(str(part) for part in item['loc'])}: "
+        + ("unknown key" if item["type"] == "extra_forbidden" else item["msg"])
+        for item in error.errors()
+    ]
+    return InvalidInput("; ".join(findings), where=str(file))
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

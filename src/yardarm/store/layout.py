@@ -1,0 +1,196 @@
+"""The store: an OCI image layout that `skopeo` and `umoci` read as it lies there.
+
+    oci-layout  index.json  blobs/sha256/<hex>  steps/<hex>.json
+
+Blobs appear by rename once they are whole and synced. `index.json` names manifests by
+reference. `steps` holds results of finished steps under the digest of their inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from yardarm.artifacts import MEDIA_MANIFEST, Descriptor
+from yardarm.digest import Digest, canonical_json, of_bytes, parse
+from yardarm.errors import VerificationFailed
+from yardarm.store.lock import exclusive
+from yardarm_wire.files import FILES
+
+REFERENCE = "org.opencontainers.image.ref.name"
+
+
+class BlobWriter:
+    """A blob of unknown digest being written; a context that leaves nothing on failure."""
+
+    def __init__(self, blobs: Path) -> None:
+        self._blobs = blobs
+        handle, name = tempfile.mkstemp(prefix=".partial-", dir=blobs)
+        self._stream = os.fdopen(handle, "wb")
+        self._partial = Path(name)
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        self.size += len(data)
+        return self._stream.write(data)
+
+    def tell(self) -> int:
+        return self.size
+
+    def commit(self, media_type: str, annotations: Mapping[str, str] | None = None) -> Descriptor:
+        """Make the blob part of the store."""
+        digest = Digest("sha256:" + self._hash.hexdigest())
+        self._stream.flush()
+        os.fchmod(self._stream.fileno(), 0o644)
+        FILES.sync(self._stream.fileno())
+        self._stream.close()
+        FILES.rename(str(self._partial), str(self._blobs / digest.removeprefix("sha256:")))
+        return Descriptor(media_type, digest, self.size, annotations or {})
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+        self._partial.unlink(missing_ok=True)
+
+
+class Store:
+    """A store in a folder, which is made when it is first written to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._blobs = root / "blobs" / "sha256"
+        self._steps = root / "steps"
+
+    def _prepare(self) -> None:
+        if (self.root / "oci-layout").exists():
+            return
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._steps.mkdir(parents=True, exist_ok=True)
+        if self.root.parent.name == ".yardarm":
+            (self.root.parent / ".gitignore").write_text("*\n")
+        FILES.write(str(self.root / "oci-layout"), b'{"imageLayoutVersion":"1.0.0"}')
+
+    def path(self, digest: Digest) -> Path:
+        """Where the blob lies, whether it is there or not."""
+        return self._blobs / parse(digest).removeprefix("sha256:")
+
+    def has(self, digest: Digest) -> bool:
+        return self.path(digest).is_file()
+
+    def read(self, digest: Digest) -> bytes:
+        """A blob's bytes, checked.
+
+        Raises:
+            VerificationFailed: missing, or its content is no longer what its name says.
+        """
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError:
+            raise VerificationFailed("the blob is missing", where=digest) from None
+        if of_bytes(data) != digest:
+            raise VerificationFailed(
+                "the blob is damaged", where=str(self.path(digest)), hint="delete it and run again"
+            )
+        return data
+
+    def read_json(self, digest: Digest) -> Any:
+        return json.loads(self.read(digest))
+
+    def writer(self) -> BlobWriter:
+        self._prepare()
+        return BlobWriter(self._blobs)
+
+    def put(
+        self, data: bytes, media_type: str, annotations: Mapping[str, str] | None = None
+    ) -> Descriptor:
+        with self.writer() as writer:
+            writer.write(data)
+            return writer.commit(media_type, annotations)
+
+    def put_file(
+        self, file: Path, media_type: str, annotations: Mapping[str, str] | None = None
+    ) -> Descriptor:
+        with self.writer() as writer, file.open("rb") as stream:
+            shutil.copyfileobj(stream, writer, 1 << 20)
+            return writer.commit(media_type, annotations)
+
+    def put_manifest(
+        self,
+        *,
+        config: Descriptor,
+        layers: Sequence[Descriptor],
+        artifact_type: str | None = None,
+        annotations: Mapping[str, str] | None = None,
+        reference: str | None = None,
+    ) -> Descriptor:
+        """Write an OCI image manifest; with `reference`, name it in `index.json`."""
+        body: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": MEDIA_MANIFEST,
+            "config": config.to_oci(),
+            "layers": [layer.to_oci() for layer in layers],
+        }
+        body |= {"artifactType": artifact_type} if artifact_type else {}
+        body |= {"annotations": dict(annotations)} if annotations else {}
+        manifest = self.put(canonical_json(body), MEDIA_MANIFEST)
+        if reference:
+            self._name(reference, manifest, artifact_type)
+        return manifest
+
+    def _name(self, reference: str, manifest: Descriptor, artifact_type: str | None) -> None:
+        entry = manifest.to_oci() | {"annotations": {REFERENCE: reference}}
+        entry |= {"artifactType": artifact_type} if artifact_type else {}
+        with exclusive(self.root / "index.lock", "write the store's index", wait=10.0):
+            others = [item for item in self._index() if _reference(item) != reference]
+            body = {"schemaVersion": 2, "manifests": [*others, entry]}
+            FILES.write(str(self.root / "index.json"), canonical_json(body))
+
+    def _index(self) -> list[dict[str, Any]]:
+        try:
+            body = json.loads((self.root / "index.json").read_bytes())
+        except FileNotFoundError:
+            return []
+        manifests: list[dict[str, Any]] = body["manifests"]
+        return manifests
+
+    def resolve(self, reference: str) -> Descriptor | None:
+        """The manifest that a reference names."""
+        for item in self._index():
+            if _reference(item) == reference:
+                return Descriptor.from_oci(item)
+        return None
+
+    def step(self, key: Digest) -> Any | None:
+        """The recorded result of a step, by the digest of its inputs; None: not done yet."""
+        try:
+            return json.loads(self._step_file(key).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def record_step(self, key: Digest, result: Any) -> None:
+        self._prepare()
+        FILES.write(str(self._step_file(key)), canonical_json(result))
+
+    def _step_file(self, key: Digest) -> Path:
+        return self._steps / f"{parse(key).removeprefix('sha256:')}.json"
+
+
+def _reference(entry: Mapping[str, Any]) -> str | None:
+    name: str | None = entry.get("annotations", {}).get(REFERENCE)
+    return name
