@@ -1,0 +1,43 @@
+"""What the agent samples, one collector a file. Each takes its paths as parameters, and
+answers with numbers by name; whoever calls isolates failures and keeps time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Dict, List, Mapping, Tuple
+
+from yardarm_agent.collectors import clock, cpu, disk, memory, runtime, temperature
+
+
+def for_settings(settings: Mapping[str, Any], disk_path: str, counters: str) -> List[Any]:
+    """The collectors of a device. `settings` names globs for "temperature" and "clock"."""
+    return [
+        cpu.Cpu(),
+        memory.Memory(),
+        disk.Disk(disk_path),
+        temperature.Temperature(settings.get("temperature", [])),
+        clock.Clock(settings.get("clock", [])),
+        runtime.Runtime(counters),
+    ]
+
+
+def sample(collectors: List[Any]) -> Dict[str, Any]:
+    """One record: values of all collectors, and how each of them fared."""
+    values: Dict[str, float] = {}
+    fared: Dict[str, Any] = {}
+    for collector in collectors:
+        taken, outcome = _one(collector)
+        values.update(taken)
+        fared[collector.name] = outcome
+    return {"t": time.time(), "values": values, "collectors": fared}
+
+
+def _one(collector: Any) -> Tuple[Dict[str, float], Dict[str, Any]]:
+    begun = time.perf_counter()
+    try:
+        taken = collector.collect()
+        outcome: Dict[str, Any] = {"ok": True}
+    except Exception as error:  # noqa: BLE001  one failing collector never stops the others
+        taken, outcome = {}, {"ok": False, "error": "%s: %s" % (type(error).__name__, error)}
+    outcome["seconds"] = round(time.perf_counter() - begun, 6)
+    return taken, outcome

@@ -1,0 +1,102 @@
+"""Long-lived processes of the agent, one of each, found by the lock that they hold."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import IO, List, Optional
+
+from yardarm_agent.layout import Layout
+
+MAX_LOG = 1 << 20
+
+
+def hold(layout: Layout, name: str, text: str = "") -> "IO[str] | None":
+    """Take the lock `name` for as long as the returned file is open; None: it is taken.
+
+    The file says who holds it: pid, and `text`.
+    """
+    stream = open(os.path.join(layout.run, name + ".lock"), "a+")
+    if not _lock(stream, fcntl.LOCK_EX):
+        stream.close()
+        return None
+    stream.truncate(0)
+    stream.write("%d %s" % (os.getpid(), text))
+    stream.flush()
+    return stream
+
+
+def _lock(stream: "IO[str]", kind: int) -> bool:
+    """Try for a moment: somebody who only asks for the holder has it briefly, too."""
+    for attempt in range(5):
+        try:
+            fcntl.flock(stream.fileno(), kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.01 * attempt)
+    return False
+
+
+def holder(layout: Layout, name: str) -> "List[str] | None":
+    """What the holder of a lock wrote: [pid, text]; None: nobody holds it."""
+    try:
+        stream = open(os.path.join(layout.run, name + ".lock"))
+    except FileNotFoundError:
+        return None
+    with stream:
+        if _lock(stream, fcntl.LOCK_SH):
+            return None
+        return (stream.read().split(" ", 1) + [""])[:2]
+
+
+def start(layout: Layout, verb: str, *arguments: str) -> None:
+    """Start `agent.pyz verb` in a session of its own; its output goes to run/verb.log."""
+    log = os.path.join(layout.run, verb + ".log")
+    if os.path.exists(log) and os.stat(log).st_size > MAX_LOG:
+        os.replace(log, log + ".1")
+    agent = os.path.abspath(sys.argv[0])
+    with open(log, "ab") as output:
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", agent, verb, "--root", layout.root, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+        )
+
+
+def stop(layout: Layout, name: str, patience: float = 15.0) -> None:
+    """End the holder of a lock: SIGTERM, and after `patience` seconds SIGKILL."""
+    _end(layout, name, signal.SIGTERM, patience)
+    _end(layout, name, signal.SIGKILL, 5.0)
+
+
+def _end(layout: Layout, name: str, number: int, seconds: float) -> None:
+    deadline, sent = time.monotonic() + seconds, ""
+    while time.monotonic() < deadline:
+        owner = holder(layout, name)
+        if owner is None:
+            return
+        # A new holder has the lock a moment before its pid is in the file.
+        if owner[0].isdigit() and owner[0] != sent:
+            sent = owner[0]
+            try:
+                os.kill(int(sent), number)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.05)
+
+
+def identity() -> str:
+    """Which agent this process runs; another one after agent.pyz was replaced."""
+    state: Optional[os.stat_result] = None
+    try:
+        state = os.stat(os.path.abspath(sys.argv[0]))
+    except OSError:
+        return "unknown"
+    return "%d-%d" % (state.st_ino, state.st_mtime_ns)
