@@ -1,0 +1,101 @@
+"""python3 -m yardarm_runtime VERB: golden, serve, bench.
+
+Results are JSON lines on stdout. Exit codes: 0 done, 1 unexpected, 2 usage, 3 bundle,
+plan or data can't be used, 8 golden outputs differ; with 1 and 3 stderr has one line
+{"error": TEXT}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from typing import List, Optional
+
+from yardarm_runtime.problems import INVALID, MISMATCH, UNEXPECTED, Problem
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="yardarm_runtime", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    golden = verbs.add_parser("golden", help="answer the golden inputs and compare")
+    serve = verbs.add_parser("serve", help="serve the model over HTTP")
+    bench = verbs.add_parser("bench", help="run a measuring plan")
+    for verb in (golden, serve, bench):
+        verb.add_argument("--bundle", required=True, help="folder of the unpacked bundle")
+    for verb in (golden, serve):
+        verb.add_argument("--threads", type=_positive, default=1, help="intra-op threads")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, required=True, help="0: any free port")
+    bench.add_argument("--plan", required=True)
+    bench.add_argument("--data", required=True, help="npz with the model's inputs")
+    bench.add_argument("--output", required=True, help="folder for the results")
+    for verb in (serve, bench):
+        verb.add_argument("--counters", help="file that is kept up to date with counters")
+    return parser
+
+
+def _golden(arguments: argparse.Namespace) -> int:
+    from yardarm_runtime import golden
+    from yardarm_runtime.engine import Engine
+
+    outcome = golden.check(Engine(arguments.bundle, arguments.threads), arguments.bundle)
+    _say(outcome)
+    return 0 if outcome["ok"] else MISMATCH
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from yardarm_runtime.serve import serve
+
+    serve(arguments.bundle, arguments.host, arguments.port, arguments.threads, arguments.counters)
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    begun = time.perf_counter()
+    from yardarm_runtime import bench
+
+    request = bench.Request(
+        arguments.bundle,
+        arguments.plan,
+        arguments.data,
+        arguments.output,
+        arguments.counters,
+        import_ms=round((time.perf_counter() - begun) * 1e3, 3),
+    )
+    bench.run(
+        request, lambda phase, done, total: _say({"done": done, "total": total, "phase": phase})
+    )
+    return 0
+
+
+def _say(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+def main(words: Optional[List[str]] = None) -> int:
+    arguments = _parser().parse_args(words)
+    verb = {"golden": _golden, "serve": _serve, "bench": _bench}[arguments.verb]
+    try:
+        return verb(arguments)
+    except Problem as error:
+        return _failed(INVALID, str(error))
+    except (OSError, MemoryError, ImportError, OverflowError) as error:
+        return _failed(UNEXPECTED, "%s: %s" % (type(error).__name__, error))
+
+
+def _failed(code: int, text: str) -> int:
+    print(json.dumps({"error": text}), file=sys.stderr, flush=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

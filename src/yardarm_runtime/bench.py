@@ -1,0 +1,136 @@
+"""bench: run a fixed plan and write down everything that was measured, raw."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+import numpy as np
+
+from yardarm_runtime import arrays, environment, latency
+from yardarm_runtime.accuracy import outputs_over
+from yardarm_runtime.counters import Counters, CountersFile
+from yardarm_runtime.engine import Engine
+from yardarm_runtime.problems import Problem
+from yardarm_wire.files import FILES
+
+PLAN = "yardarm.plan/1"
+RUN = "yardarm.run/1"
+
+Progress = Callable[[str, int, int], None]
+
+
+class Request(NamedTuple):
+    """What to run and where: paths, and how long the imports took."""
+
+    bundle: str
+    plan: str
+    data: str
+    output: str
+    counters: Optional[str]
+    import_ms: float
+
+
+def run(request: Request, progress: Progress) -> None:
+    """Write result.json, samples.npy and outputs.npz into the output folder.
+
+    Timed is one inference of the first sample, inputs and outputs bound beforehand.
+
+    Raises:
+        Problem: plan, bundle or data can't be used.
+        OSError: the output can't be written.
+    """
+    plan = read_plan(request.plan)
+    os.makedirs(request.output, exist_ok=True)
+    before = environment.snapshot()
+    with arrays.Archive(request.data) as data:
+        begun = time.perf_counter()
+        engine = Engine(request.bundle, plan["threads"])
+        load_ms = _ms_since(begun)
+        first = _first(engine, plan, data)
+        begun = time.perf_counter()
+        engine.run(first)
+        cold = {"import_ms": request.import_ms, "load_ms": load_ms, "first_ms": _ms_since(begun)}
+        outputs_over(engine, data, plan, os.path.join(request.output, "outputs.npz"), progress)
+    floor = latency.floor()
+    samples = _timed(engine, first, plan, request.counters, progress)
+    result = {
+        "schema": RUN,
+        "plan": plan,
+        "cold": cold,
+        **floor,
+        "versions": _versions(),
+        "cpu": {"machine": platform.machine(), "cores": len(os.sched_getaffinity(0))},
+        "environment": {"before": before, "after": environment.snapshot()},
+    }
+    np.save(os.path.join(request.output, "samples.npy"), samples.table())
+    FILES.write(os.path.join(request.output, "result.json"), json.dumps(result).encode())
+
+
+def _ms_since(begun: float) -> float:
+    return round((time.perf_counter() - begun) * 1e3, 3)
+
+
+def read_plan(path: str) -> Dict[str, Any]:
+    """Raises Problem naming what is wrong in the plan."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            plan = json.load(stream)
+    except (OSError, ValueError) as error:
+        raise Problem("the plan can't be read: %s" % error) from None
+    if not isinstance(plan, dict) or plan.get("schema") != PLAN:
+        raise Problem("the plan is not a %s" % PLAN)
+    if plan.get("scenario") != "single-stream":
+        raise Problem("the plan's scenario is %r, not single-stream" % plan.get("scenario"))
+    for key, least in (("iterations", 1), ("warmup", 0), ("threads", 1), ("batch", 1)):
+        if type(plan.get(key)) is not int or plan[key] < least:
+            raise Problem(
+                "the plan's %s is %r, not an integer from %d" % (key, plan.get(key), least)
+            )
+    if not isinstance(plan.get("inputs"), list):
+        raise Problem("the plan's inputs are not a list of names")
+    return plan
+
+
+def _first(engine: Engine, plan: Dict[str, Any], data: arrays.Archive) -> Dict[str, Any]:
+    """The first sample, as often as the model's fixed batch asks for."""
+    size = engine.batch or 1
+    feeds = {name: data.member(name).read(1) for name in plan["inputs"]}
+    for name, array in feeds.items():
+        if not array.shape or not array.shape[0]:
+            raise Problem("%r holds no samples" % name)
+    first = {name: np.repeat(array, size, 0) for name, array in feeds.items()}
+    engine.check(first)
+    return first
+
+
+def _timed(
+    engine: Engine,
+    first: Dict[str, Any],
+    plan: Dict[str, Any],
+    counters_path: Optional[str],
+    progress: Progress,
+) -> latency.Samples:
+    counters = Counters()
+    file = CountersFile(counters, counters_path) if counters_path else None
+
+    def between(samples: latency.Samples, begin: int, end: int) -> None:
+        counters.answered_all([item / 1e3 for item in samples.durations[begin:end]])
+        if file:
+            file.update(force=end == samples.count)
+        progress("latency", end, samples.count)
+
+    return latency.timed(engine.bound(first), plan["iterations"], plan["warmup"], between)
+
+
+def _versions() -> Dict[str, str]:
+    import onnxruntime
+
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
