@@ -21,13 +21,16 @@ from yardarm.errors import Unsupported
 from yardarm.events import Sink, silent, step
 from yardarm.store.lock import exclusive
 
-_RECIPE = 1
+_RECIPE = 2
 """Raise it when the same packages are to be unpacked in another way."""
 
 _PARTS = ("", "-updates", "-security")
 
 _EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
 _INCLUDED = ("/usr/share/doc/*/copyright",)
+
+# /bin, /sbin and /lib are links into /usr, as on every installed system since bookworm.
+_MERGE_USR = """cd "$1" && mkdir -p usr/bin usr/sbin usr/lib && ln -s usr/bin usr/sbin usr/lib ."""
 
 # dpkg itself is not run, so its list of packages is written from what was unpacked; "unpacked"
 # is dpkg's own word for files in place without their maintainer scripts run. The rest would
@@ -47,7 +50,7 @@ class Root:
     """An unpacked system.
 
     Attributes:
-        tar: uncompressed; member names start with "./", `dev` is empty. Treat it as read-only.
+        tar: uncompressed; member names start with "./", `dev` is left out. Treat it as read-only.
         packages: Debian package name to version, dependencies included.
         key: digest of the recipe (packages, suite, architecture), not of the tar.
     """
@@ -186,6 +189,7 @@ def command(
         f"--include={','.join(packages)}",
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED),
         *(f"--dpkgopt=path-include={pattern}" for pattern in _INCLUDED),
+        f"--setup-hook={_MERGE_USR}",
         f"--extract-hook={hook}",
         "--skip=output/dev",
         "--format=tar",

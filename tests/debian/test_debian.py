@@ -92,6 +92,7 @@ def test_a_root_is_unpacked_cached_and_the_same_twice(
     assert {"zlib1g", "base-files", "libc6"} <= root.packages.keys()
     with tarfile.open(root.tar) as tar:
         names = tar.getnames()
+        assert tar.getmember("./bin").linkname == "usr/bin"
     assert "./usr/share/doc/zlib1g/copyright" in names
     assert not {"./etc/apt/sources.list", "./etc/hostname", "./etc/resolv.conf"} & set(names)
     assert [name for name in names if name.startswith("./dev/")] == []
