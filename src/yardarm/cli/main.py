@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from yardarm.cli import console
-from yardarm.cli.verbs import profiles
+from yardarm.cli.verbs import image, profiles
 from yardarm.errors import INTERRUPTED, TERMINATED, YardarmError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (profiles,):
+for verb in (image, profiles):
     verb.register(app)
 
 

@@ -1,0 +1,12 @@
+"""aarch64 OCI images, composed from packages and wheels without running any of them.
+
+base      Debian's Python and what it needs        changes with the suite
+wheels    numpy, onnxruntime, …, the project's     changes with requirements
+runtime   yardarm_runtime, yardarm_wire            changes with Yardarm
+"""
+
+from yardarm.image.archive import save
+from yardarm.image.compose import assemble, compose, layers
+from yardarm.image.layer import Layer
+
+__all__ = ["Layer", "assemble", "compose", "layers", "save"]

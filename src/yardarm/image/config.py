@@ -1,0 +1,39 @@
+"""The image's config: how it starts, and which layers it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from yardarm.image.layer import Layer, epoch
+from yardarm.image.wheels import LIBRARY
+
+ENTRYPOINT = ("/usr/bin/python3", "-m", "yardarm_runtime")
+_ENVIRONMENT = (
+    "LANG=C.UTF-8",
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONDONTWRITEBYTECODE=1",
+    f"PYTHONPATH=/{LIBRARY}",
+)
+
+
+def config(layers: Sequence[Layer], labels: Mapping[str, str]) -> dict[str, Any]:
+    """An OCI image config. Layers are uncompressed, so that diff_ids are their digests."""
+    created = datetime.fromtimestamp(epoch(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "created": created,
+        "architecture": "arm64",
+        "variant": "v8",
+        "os": "linux",
+        "config": {
+            "Entrypoint": list(ENTRYPOINT),
+            "Env": list(_ENVIRONMENT),
+            "WorkingDir": "/",
+            "Labels": dict(labels),
+        },
+        "rootfs": {"type": "layers", "diff_ids": [layer.blob.digest for layer in layers]},
+        "history": [
+            {"created": created, "created_by": f"yardarm image: {layer.name}"} for layer in layers
+        ],
+    }

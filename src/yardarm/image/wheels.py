@@ -1,0 +1,213 @@
+"""The wheels layer: aarch64 wheels that uv resolves and unpacks; nothing is built or run."""
+
+from __future__ import annotations
+
+import email.parser
+import errno
+import fnmatch
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uv
+
+from yardarm import digest, paths, process
+from yardarm.artifacts import MEDIA_LAYER
+from yardarm.digest import Digest
+from yardarm.errors import InvalidInput, Unsupported, YardarmError
+from yardarm.events import Sink, step
+from yardarm.image import entries, layer
+from yardarm.image.entries import Entry
+from yardarm.image.room import no_room
+from yardarm.profiles import Profile
+from yardarm.store import Store, exclusive
+
+LIBRARY = "opt/yardarm/lib"
+ALWAYS = ("numpy", "onnxruntime", "psutil", "waitress")
+
+# The glibc 2.x minor versions that uv has an aarch64 platform for.
+_GLIBC_MINORS = (17, 28, *range(31, 41))
+
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]@/]*\])?[^@/]*")
+_EXCLUDED = re.compile(r"\s*([A-Za-z0-9._-]+)\s*==\s*([A-Za-z0-9.*+!]+)\s*(;.*)?")
+
+_DROPPED = (
+    *("bin/*", ".lock", "*.pyc", "*__pycache__*"),
+    # These tell how and when it was installed, or list files that are no longer there.
+    *(f"*.dist-info/{name}" for name in ("INSTALLER", "REQUESTED", "RECORD")),
+    *("*.dist-info/direct_url.json", "*.dist-info/uv_*.json"),
+    *("*/tests/*", "tests/*"),
+    # Model conversion, which needs the onnx package; and the C library, which the Python
+    # module does not load: it has everything linked in.
+    *(f"onnxruntime/{name}*" for name in ("datasets", "quantization", "tools", "transformers")),
+    "onnxruntime/capi/libonnxruntime.so*",
+)
+# Some packages import their own tests' helpers.
+_KEPT = ("*/tests/_*.py", "tests/_*.py")
+
+_OUT = re.compile("|".join(map(fnmatch.translate, _DROPPED)))
+_IN = re.compile("|".join(map(fnmatch.translate, _KEPT)))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of uv. Its digest names the result in the caches."""
+
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+    python: str
+    platform: str
+
+    @property
+    def key(self) -> Digest:
+        rules = [_DROPPED, _KEPT, layer.WRITER, layer.epoch()]
+        return digest.of_json(
+            ["image/wheels", self.requirements, self.constraints, self.python, self.platform, rules]
+        )
+
+
+def request(requirements: Sequence[str], profile: Profile) -> Request:
+    """The project's requirements and the runtime's own, for a device class.
+
+    Raises:
+        InvalidInput: a requirement is a path, an address or an option.
+        Unsupported: the profile's glibc is older than any that wheels are made for.
+    """
+    wanted = sorted({*ALWAYS, *(_checked(text.strip()) for text in requirements)})
+    return Request(
+        tuple(wanted),
+        tuple(map(_constraint, profile.runtime.exclude)),
+        profile.os.python,
+        _platform(profile.os.glibc),
+    )
+
+
+def keep(path: str) -> bool:
+    """Whether a path of the installed wheels goes into the image."""
+    return bool(_IN.fullmatch(path)) or not _OUT.fullmatch(path)
+
+
+def make(wanted: Request, store: Store, sink: Sink) -> dict[str, object]:
+    """The layer's blob and contents, as a step records them; from the user's cache, or made.
+
+    Raises:
+        Unsupported: a requirement does not exist, has no wheel for the platform, or the
+            index can't be reached; the hint is uv's reason.
+    """
+    folder = paths.cache() / "wheels" / digest.short(wanted.key)
+    with step(sink, "image/resolve", "aarch64 wheels") as progress:
+        with exclusive(folder.with_suffix(".lock"), "installing wheels", wait=600.0):
+            progress.cached = (folder / "contents.json").is_file()
+            if not progress.cached:
+                _fill(folder, wanted)
+        contents: dict[str, str] = json.loads((folder / "contents.json").read_bytes())
+        progress.detail = f"{len(contents)} packages"
+    blob = store.put_file(folder / "layer.tar", MEDIA_LAYER)
+    return {"blob": blob.to_oci(), "contents": contents}
+
+
+def _fill(folder: Path, wanted: Request) -> None:
+    """Install into a folder beside the cache's, pack it, and rename what is whole."""
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as text:
+        work = Path(text)
+        (work / "done").mkdir()
+        _install(wanted, work)
+        with (work / "done/layer.tar").open("wb") as stream:
+            layer.write(_entries(work / "lib"), stream)
+        contents = digest.canonical_json(_contents(work / "lib"))
+        (work / "done/contents.json").write_bytes(contents)
+        shutil.rmtree(folder, ignore_errors=True)
+        (work / "done").rename(folder)
+
+
+def command(wanted: Request, target: Path, constraints: Path) -> list[str]:
+    """uv's arguments: wheels only, for the device's platform and Python."""
+    return [
+        *(uv.find_uv_bin(), "pip", "install", "--target", str(target)),
+        *("--python", sys.executable, "--python-version", wanted.python),
+        *("--python-platform", wanted.platform, "--only-binary", ":all:"),
+        *("--no-compile-bytecode", "--constraint", str(constraints)),
+        *("--color", "never", "--no-progress", "--", *wanted.requirements),
+    ]
+
+
+def _install(wanted: Request, work: Path) -> None:
+    constraints = work / "constraints.txt"
+    constraints.write_text("\n".join(wanted.constraints) + "\n", encoding="utf-8")
+    argv = command(wanted, work / "lib", constraints)
+    # In the folder of its own, so that no pyproject.toml nearby has a say.
+    done = process.run(argv, cwd=work, check=False, timeout=1800)
+    if done.code != 0:
+        raise _failure(wanted, done.stderr.decode(errors="replace"))
+
+
+def _failure(wanted: Request, reason: str) -> YardarmError:
+    if os.strerror(errno.ENOSPC) in reason:
+        return no_room(paths.cache())
+    named = [text for text in wanted.requirements if _name(text) in reason.lower()]
+    asked = ", ".join(named or wanted.requirements)
+    where = f"{wanted.platform}, Python {wanted.python}"
+    return Unsupported(f"no way onto the device for {asked}", where=where, hint=_tidy(reason))
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower()
+
+
+def _tidy(reason: str) -> str:
+    """uv's words without the drawing around them."""
+    lines = (re.sub(r"^\W+", "", line) for line in reason.splitlines())
+    return "\n".join([line for line in lines if line][-8:])
+
+
+def _entries(library: Path) -> Iterator[Entry]:
+    for entry in entries.from_folder(library):
+        if entry.kind == "folder":
+            continue  # those with something in them come back as parents
+        if keep(entry.path):
+            yield entries.moved(entry, LIBRARY)
+
+
+def _contents(library: Path) -> dict[str, str]:
+    parser = email.parser.BytesHeaderParser()
+    found: dict[str, str] = {}
+    for metadata in library.glob("*.dist-info/METADATA"):
+        headers: Any = parser.parsebytes(metadata.read_bytes())
+        found[str(headers["Name"])] = str(headers["Version"])
+    return found
+
+
+def _checked(text: str) -> str:
+    if not _REQUIREMENT.fullmatch(text):
+        raise InvalidInput(
+            f"not the name of a package: {text!r}",
+            where="[image] requirements",
+            hint="name packages of an index, with versions if need be, such as pillow>=10",
+        )
+    return text
+
+
+def _constraint(excluded: str) -> str:
+    found = _EXCLUDED.fullmatch(excluded)
+    if not found:
+        raise InvalidInput(
+            f"not a version to exclude: {excluded!r}",
+            where="runtime.exclude of the device profile",
+            hint="write NAME==VERSION; REASON",
+        )
+    return f"{found[1]}!={found[2]}"
+
+
+def _platform(glibc: str) -> str:
+    major, minor = (int(part) for part in glibc.split(".")[:2])
+    fitting = [known for known in _GLIBC_MINORS if (2, known) <= (major, minor)]
+    if not fitting:
+        raise Unsupported(f"no aarch64 wheels exist for glibc {glibc}", where="os.glibc")
+    return f"aarch64-manylinux_2_{fitting[-1]}"
