@@ -22,3 +22,9 @@ def config() -> Path:
     """The user's keys and settings."""
     chosen = os.environ.get("XDG_CONFIG_HOME")
     return (Path(chosen) if chosen else Path.home() / ".config") / "yardarm"
+
+
+def state() -> Path:
+    """What must survive but is nobody's configuration: telemetry that was fetched."""
+    chosen = os.environ.get("XDG_STATE_HOME")
+    return (Path(chosen) if chosen else Path.home() / ".local" / "state") / "yardarm"

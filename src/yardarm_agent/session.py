@@ -205,7 +205,7 @@ class Session:
             if size > PULL_BYTES:
                 break
             lines.append(line)
-        body = {"records": len(lines), "dropped": spool.dropped()}
+        body = {"spool": spool.identity(), "records": len(lines), "dropped": spool.dropped()}
         return Frame(body, b"\n".join(lines))
 
     def _acknowledge(self, header: Dict[str, Any], _payload: bytes) -> Reply:

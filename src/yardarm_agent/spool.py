@@ -10,6 +10,7 @@ has seen.
 
 from __future__ import annotations
 
+import binascii
 import json
 import os
 import struct
@@ -87,6 +88,16 @@ class Spool:
     def dropped(self) -> int:
         """How many records the quota has cost so far."""
         return self._number("dropped")
+
+    def identity(self) -> str:
+        """A random name of this spool: its numbers mean nothing in another one."""
+        path = os.path.join(self.folder, "identity")
+        try:
+            with open(path) as stream:
+                return stream.read()
+        except FileNotFoundError:
+            FILES.write(path, binascii.hexlify(os.urandom(8)))
+            return self.identity()
 
     def close(self) -> None:
         if self._stream is not None:

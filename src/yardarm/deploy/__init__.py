@@ -1,0 +1,20 @@
+"""Releases made, signed, planned, transferred and activated on a device."""
+
+from yardarm.deploy.agent import AgentPlacement, place
+from yardarm.deploy.plan import PushPlan
+from yardarm.deploy.release import make
+from yardarm.deploy.rollout import Deployment, activate, claim, push, survey, transfer, trust
+
+__all__ = [
+    "AgentPlacement",
+    "Deployment",
+    "PushPlan",
+    "activate",
+    "claim",
+    "make",
+    "place",
+    "push",
+    "survey",
+    "transfer",
+    "trust",
+]
