@@ -145,6 +145,7 @@ class Facts:
         engines: container engines found, such as {"podman": "4.3.1"}.
         jetpack: L4T release such as "36.4.0", "" when it is no Jetson.
         emulated: it says that it is a Yardarm lab device.
+        lab_profile: the profile that a lab device plays, "" on a real one.
     """
 
     model: str
@@ -161,3 +162,4 @@ class Facts:
     engines: Mapping[str, str]
     free_disk_mb: int
     emulated: bool
+    lab_profile: str = ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from yardarm.errors import InvalidInput, Unsupported
 from yardarm.project import invalid, read_toml
@@ -27,101 +27,110 @@ class _Section(BaseModel):
 
 
 class Cpu(_Section):
-    """`part` and `implementer` as /proc/cpuinfo prints them; `features` its Features line."""
+    """The cores; text fields as /proc/cpuinfo prints them."""
 
-    model: str
-    implementer: str
-    part: str
-    cores: int
-    max_mhz: int
-    features: tuple[str, ...]
+    model: str = Field(description="name of the core")
+    implementer: str = Field(description="`CPU implementer` in /proc/cpuinfo")
+    part: str = Field(description="`CPU part` in /proc/cpuinfo")
+    cores: int = Field(description="number of cores")
+    max_mhz: int = Field(description="highest clock, in MHz")
+    features: tuple[str, ...] = Field(description="the `Features` line of /proc/cpuinfo")
 
 
 class Memory(_Section):
-    """Sizes on sale in GB, and the bandwidth in GB/s (None: not known)."""
+    """What tells apart boards that share a model string."""
 
-    sizes_gb: tuple[float, ...]
-    bandwidth_gbs: float | None = None
+    sizes_gb: tuple[float, ...] = Field(description="sizes on sale, in GB as they are sold")
+    bandwidth_gbs: float | None = Field(None, description="bandwidth in GB/s, where known")
 
 
 class Os(_Section):
-    """The system that images are made for: Debian suite or Ubuntu release, Python, glibc."""
+    """The system that images are made for."""
 
-    name: str
-    suite: str
-    python: str
-    glibc: str
+    name: str = Field(description="for people")
+    suite: str = Field(description="Debian suite or Ubuntu release, by code name")
+    python: str = Field(description="version of its python3")
+    glibc: str = Field(description="version of its C library")
 
 
 class Release(_Section):
-    """One JetPack and what it brings; `l4t` is a prefix of the device's L4T release."""
+    """One JetPack and what it brings."""
 
-    jetpack: str
-    l4t: str
-    ubuntu: str
-    python: str
-    cuda: str
-    cudnn: str
-    tensorrt: str
+    jetpack: str = Field(description="the JetPack, for people")
+    l4t: tuple[str, ...] = Field(description="the L4T releases that it is, major and minor")
+    ubuntu: str = Field(description="the Ubuntu release that it is built on")
+    python: str = Field(description="version of its python3")
+    cuda: str = Field(description="version of CUDA")
+    cudnn: str = Field(description="version of cuDNN")
+    tensorrt: str = Field(description="version of TensorRT")
+    opset_max: int = Field(description="highest ONNX opset that its TensorRT parses")
 
 
 class Gpu(_Section):
-    """`sm` is the compute capability without the dot; `dla` the number of DLA cores."""
+    """The accelerators of a Jetson."""
 
-    name: str
-    sm: int
-    cores: int
-    dla: int
-    tops: str
-    power_modes: tuple[str, ...]
+    name: str = Field(description="architecture of the GPU")
+    sm: int = Field(description="compute capability without its dot")
+    cores: int = Field(description="CUDA cores")
+    dla: int = Field(description="DLA cores")
+    performance: str = Field(description="the maker's peak figure and what it counts")
+    power_modes: tuple[str, ...] = Field(
+        description="names of power modes; their ids differ, `nvpmodel -p --verbose` lists them"
+    )
 
 
 class Runtime(_Section):
-    """What runs models. `precisions` are those that pay; `exclude` are versions known bad,
-    each with its reason after a semicolon."""
+    """What runs models."""
 
-    target: Literal["onnxruntime", "tensorrt"]
-    opset_min: int
-    opset_max: int
-    precisions: tuple[str, ...]
-    exclude: tuple[str, ...] = ()
+    target: Literal["onnxruntime", "tensorrt"] = Field(description="the engine")
+    opset_min: int = Field(description="lowest ONNX opset")
+    opset_max: int = Field(description="highest ONNX opset, on the system of `os`")
+    precisions: tuple[str, ...] = Field(description="precisions worth trying; measure them")
+    exclude: tuple[str, ...] = Field(
+        (), description="package versions known bad, each with its reason after a semicolon"
+    )
 
 
 class Quantization(_Section):
     """How int8 graphs are written for this CPU or accelerator."""
 
-    activations: Literal["int8", "uint8"] = "int8"
-    symmetric_activations: bool = False
-    per_channel: bool = True
+    activations: Literal["int8", "uint8"] = Field("int8", description="type of activations")
+    symmetric_activations: bool = Field(False, description="zero point 0 for activations")
+    per_channel: bool = Field(True, description="a scale for each output channel of weights")
 
 
 class Telemetry(_Section):
-    """Where the agent reads: globs below /sys and /proc; commands by name."""
+    """Where the agent reads: globs below /sys, or a command."""
 
-    temperature: tuple[str, ...]
-    clock: tuple[str, ...]
-    throttle: tuple[str, ...] = ()
-    power: tuple[str, ...] = ()
+    temperature: tuple[str, ...] = Field(description="temperatures, in thousandths of a degree")
+    clock: tuple[str, ...] = Field(description="clocks")
+    throttle: tuple[str, ...] = Field((), description="flags of throttling")
+    power: tuple[str, ...] = Field((), description="power rails and the power mode")
 
 
 class Profile(_Section):
-    """A device class. `match` are substrings of the device tree's model string."""
+    """A device class."""
 
-    name: str
-    title: str
-    family: Literal["raspberry-pi", "jetson"]
-    variants: tuple[str, ...] = ()
-    match: tuple[str, ...]
+    name: str = Field(description="the file's name without .toml; not written in the file")
+    title: str = Field(description="the device's name, for people")
+    family: Literal["raspberry-pi", "jetson"] = Field(description="the maker's family")
+    variants: tuple[str, ...] = Field((), description="other boards that this profile serves")
+    match: tuple[str, ...] = Field(
+        min_length=1, description="what the device tree's model string contains: any of these"
+    )
     cpu: Cpu
     memory: Memory
     os: Os
     gpu: Gpu | None = None
-    releases: tuple[Release, ...] = ()
+    releases: tuple[Release, ...] = Field((), description="the JetPacks that run on it")
     runtime: Runtime
     quantization: Quantization = Quantization()
     telemetry: Telemetry
-    source: str
-    verified_on_hardware: str
+    source: str = Field(
+        description="where the facts come from: [T] tried, [S] read in a public source, "
+        "[M] datasheet figures from memory"
+    )
+    verified_on_hardware: str = Field(description='"never", or the date of the last real run')
 
 
 def folders(beside: Path | None = None) -> list[Path]:

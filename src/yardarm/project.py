@@ -18,32 +18,40 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    source: str = Field(description="the ONNX file to compile")
+    source: str = Field(description="the ONNX file to compile", examples=["model.onnx"])
 
 
 class DataSection(_Section):
-    calibration: str = Field(description="npz with arrays named as the model's inputs")
-    evaluation: str = Field(description="the same, plus the labels")
+    calibration: str = Field(
+        description="npz with arrays named as the model's inputs", examples=["calibration.npz"]
+    )
+    evaluation: str = Field(description="the same, plus the labels", examples=["evaluation.npz"])
     labels: str = Field("label", description="name of the labels' array in the evaluation set")
     batch: Annotated[int, Field(ge=1)] = Field(32, description="samples a batch")
 
 
 class MetricSection(_Section):
     name: Literal["top1"] = Field("top1", description="share of samples whose argmax is the label")
-    output: str | None = Field(None, description="the output that is scored; default: the first")
+    output: str | None = Field(
+        None, description="the output that is scored; default: the first", examples=["logits"]
+    )
 
 
 class BudgetSection(_Section):
     max_drop: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="largest loss of the metric, as a share (0.005 is half a point)"
+        None,
+        description="largest loss of the metric, as a share (0.005 is half a point)",
+        examples=[0.005],
     )
     max_size_mb: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="largest model.onnx, in MB"
+        None, description="largest model.onnx, in MB", examples=[8.0]
     )
 
 
 class ImageSection(_Section):
-    requirements: tuple[str, ...] = Field((), description="more Python packages, as pip names them")
+    requirements: tuple[str, ...] = Field(
+        (), description="more Python packages, as pip names them", examples=[["pillow>=10"]]
+    )
 
 
 class RunSection(_Section):
