@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(invoke_without_command=True)
     group.callback()(list_profiles)
     group.command("show")(show)
-    app.add_typer(group, name="profiles", help="List the device profiles, or show one.")
+    app.add_typer(group, name="profiles")
 
 
 def list_profiles(context: typer.Context, as_json: options.Json = False) -> None:
