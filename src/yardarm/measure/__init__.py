@@ -1,0 +1,4 @@
+"""Measuring on a device: the plan beforehand, statistics, verdict and result afterwards.
+
+Nothing here talks to a device; `flow` carries the plan there and the run's files back.
+"""
