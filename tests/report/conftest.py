@@ -1,0 +1,213 @@
+"""Made-up results for the report's tests: shaped as a run's, with figures drawn from a seed."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+NEEDS = {"p50": 1, "p90": 64, "p95": 130, "p97": 219, "p99": 662, "p99.9": 6636}
+
+
+def digest(letter: str) -> str:
+    return "sha256:" + (letter * 64)[:64]
+
+
+def estimate(value: float, low: float, high: float, samples: int = 1000) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "samples": samples, "method": "wilson"}
+
+
+def manifest() -> dict[str, Any]:
+    operators = [("Conv", 52, "int8"), ("Relu", 22, "int8"), ("Add", 9, "int8")]
+    kept = [("Sigmoid", 9, "fp32"), ("Softmax", 1, "fp32"), ("Conv", 2, "fp32")]
+    return {
+        "schema": "yardarm.bundle/1",
+        "project": "text-angle",
+        "profile": "raspberry-pi-5",
+        "target": "onnxruntime",
+        "source": {"file": "model.onnx", "digest": digest("5"), "size": 585_532, "opset": 11},
+        "data": {
+            "calibration": {"digest": digest("c"), "samples": 200},
+            "evaluation": {"digest": digest("e"), "samples": 1000},
+        },
+        "options": {"method": "percentile", "per_channel": True, "search": {"tried": 4}},
+        "tools": {"yardarm": "0.1.0", "onnx": "1.23.2", "onnxruntime": "1.32.0", "numpy": "2.4.6"},
+        "model": {"digest": digest("d"), "size": 214_208, "opset": 13},
+        "accuracy": {
+            "metric": "top1",
+            "output": "logits",
+            "before": estimate(0.960, 0.946, 0.971),
+            "after": estimate(0.956, 0.941, 0.967),
+            "drop": estimate(0.004, -0.002, 0.010),
+        },
+        "inputs": [{"name": "x", "dtype": "float32", "shape": ["N", 3, 48, 192]}],
+        "outputs": [{"name": "logits", "dtype": "float32", "shape": ["N", 2]}],
+        "nodes": [
+            {"name": f"{op}_{kind}_{n}", "op": op, "precision": kind}
+            for op, count, kind in operators + kept
+            for n in range(count)
+        ],
+    }
+
+
+def statistics() -> dict[str, Any]:
+    draw = random.Random(2)
+    return {
+        "schema": "yardarm.statistics/1",
+        "tensors": {
+            f"conv_{n}": {"low": -draw.random(), "high": 6 * draw.random(), "mean": draw.random()}
+            for n in range(60)
+        },
+        "inputs": {},
+    }
+
+
+def durations(count: int, *, median: float = 4200.0, seed: int = 7) -> list[float]:
+    """Microseconds with a tail, and slower after two thirds, as a throttled device would be."""
+    draw = random.Random(seed)
+    slower = [1.25 if n > count * 2 / 3 else 1.0 for n in range(count)]
+    tails = [draw.expovariate(1 / 1500) if draw.random() < 0.05 else 0.0 for _ in range(count)]
+    return [
+        median * factor * draw.gauss(1, 0.02) + tail
+        for factor, tail in zip(slower, tails, strict=True)
+    ]
+
+
+def latency(samples: list[float]) -> dict[str, Any]:
+    starts = [end / 1e6 for end in itertools.accumulate(samples)]
+    ordered = sorted(samples)
+    count = len(samples)
+    supported = {
+        name: ordered[min(int(float(name[1:]) / 100 * count), count - 1)] if count >= need else None
+        for name, need in NEEDS.items()
+    }
+    return {
+        "scenario": "single-stream",
+        "unit": "us",
+        "samples": samples,
+        "starts_s": starts,
+        "percentiles": supported,
+        "insufficient": {
+            name: {"need": NEEDS[name], "have": count}
+            for name, value in supported.items()
+            if value is None
+        },
+        "mean": sum(samples) / count if count else None,
+        "min": min(samples, default=None),
+        "max": max(samples, default=None),
+        "cold": {"import_ms": 1890.4, "load_ms": 212.7, "first_ms": 18.2},
+        "floor_us": 1.4,
+    }
+
+
+def records(count: int) -> list[dict[str, Any]]:
+    draw = random.Random(3)
+    return [
+        {
+            "seq": n,
+            "t": 1_764_000_000.0 + n,
+            "values": {
+                "cpu.percent": 96 + draw.gauss(0, 2) if 5 < n < count - 5 else 4 + draw.random(),
+                "memory.used_mb": 812 + n * 0.3 + draw.random(),
+                "disk.free_mb": 21_300.0 - n // 20,
+                "temperature.cpu-thermal_c": min(48 + n * 0.4, 81) + draw.random(),
+                "clock.cpu0_mhz": 2400.0 if n < 70 else 1800.0,
+                "clock.cpu1_mhz": 2400.0 if n < 72 else 1800.0,
+                "runtime.requests": float(n * 180),
+                "runtime.p50_us": 4200 + draw.gauss(0, 60) if not 40 < n < 50 else None,
+            },
+            "collectors": {
+                "cpu": {"ok": True, "seconds": 0.001},
+                "throttle": {"ok": n % 40 != 3, "seconds": 0.02, "error": "no such file"},
+            },
+        }
+        for n in range(count)
+    ]
+
+
+def facts() -> dict[str, Any]:
+    return {
+        "model": "Raspberry Pi 5 Model B Rev 1.0",
+        "machine": "aarch64",
+        "userland_bits": 64,
+        "cores": 4,
+        "cpu_part": "0xd0b",
+        "features": ["fp", "asimd", "evtstrm", "aes", "pmull", "crc32", "atomics", "asimdhp"],
+        "memory_mb": 8455,
+        "os": "Debian GNU/Linux 12 (bookworm)",
+        "glibc": "2.36",
+        "python": "3.11.2",
+        "jetpack": "",
+        "engines": {"podman": "4.3.1"},
+        "free_disk_mb": 21_300,
+        "emulated": False,
+    }
+
+
+def result(
+    *, emulated: bool = True, samples: list[float] | None = None, seconds: int = 120
+) -> dict[str, Any]:
+    body = manifest()
+    status = "EMULATED" if emulated else "VALID"
+    return {
+        "schema": "yardarm.result/1",
+        "project": "text-angle",
+        "profile": "raspberry-pi-5",
+        "host": "lab:pi5" if emulated else "pi@kitchen",
+        "created": "2026-03-01T12:34:56Z",
+        "emulated": emulated,
+        "verdict": {"status": status, "reasons": ["p99 needs 662 samples, the run has 300"]},
+        "device": facts() | {"emulated": emulated},
+        "release": {"digest": digest("f"), "version": 3},
+        "bundle": {"digest": digest("b"), "manifest": body},
+        "image": {
+            "digest": digest("a"),
+            "config": digest("1"),
+            "size_mb": 183.4,
+            "contents": {f"library-{n}": f"1.{n}.0-2+deb12u1" for n in range(60)},
+        },
+        "accuracy": body["accuracy"]
+        | {
+            "device": estimate(0.955, 0.940, 0.966),
+            "agreement": {"same": 998, "samples": 1000},
+        },
+        "latency": latency(durations(300) if samples is None else samples),
+        "telemetry": {"records": records(seconds)},
+        "environment": {
+            "before": {"load": 0.2, "governor": "performance", "temperature_c": 48.2},
+            "after": {"load": 1.1, "governor": "performance", "temperature_c": 80.7},
+        },
+        "versions": {"python": "3.11.2", "numpy": "1.26.4", "onnxruntime": "1.20.1"},
+        "lineage": {
+            "git": "0123456789abcdef0123456789abcdef01234567",
+            "source": digest("5"),
+            "calibration": digest("c"),
+            "evaluation": digest("e"),
+            "bundle": digest("b"),
+            "image": digest("a"),
+            "release": digest("f"),
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def make_result() -> Callable[..., dict[str, Any]]:
+    return result
+
+
+@pytest.fixture(scope="session")
+def make_durations() -> Callable[..., list[float]]:
+    return durations
+
+
+@pytest.fixture(scope="session")
+def made_manifest() -> dict[str, Any]:
+    return manifest()
+
+
+@pytest.fixture(scope="session")
+def made_statistics() -> dict[str, Any]:
+    return statistics()
