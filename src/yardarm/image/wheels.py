@@ -32,6 +32,9 @@ from yardarm.store import Store, exclusive
 LIBRARY = "opt/yardarm/lib"
 ALWAYS = ("numpy", "onnxruntime", "psutil", "waitress")
 
+_RULES = 1
+"""Raise it when another choice of files is made that the lists below don't show."""
+
 # The glibc 2.x minor versions that uv has an aarch64 platform for.
 _GLIBC_MINORS = (17, 28, *range(31, 41))
 
@@ -44,10 +47,8 @@ _DROPPED = (
     *(f"*.dist-info/{name}" for name in ("INSTALLER", "REQUESTED", "RECORD")),
     *("*.dist-info/direct_url.json", "*.dist-info/uv_*.json"),
     *("*/tests/*", "tests/*"),
-    # Model conversion, which needs the onnx package; and the C library, which the Python
-    # module does not load: it has everything linked in.
+    # Model conversion, which needs the onnx package.
     *(f"onnxruntime/{name}*" for name in ("datasets", "quantization", "tools", "transformers")),
-    "onnxruntime/capi/libonnxruntime.so*",
 )
 # Some packages import their own tests' helpers.
 _KEPT = ("*/tests/_*.py", "tests/_*.py")
@@ -67,7 +68,7 @@ class Request:
 
     @property
     def key(self) -> Digest:
-        rules = [_DROPPED, _KEPT, layer.WRITER, layer.epoch()]
+        rules = [_RULES, _DROPPED, _KEPT, layer.WRITER, layer.epoch()]
         return digest.of_json(
             ["image/wheels", self.requirements, self.constraints, self.python, self.platform, rules]
         )
@@ -133,14 +134,14 @@ def command(wanted: Request, target: Path, constraints: Path) -> list[str]:
         *(uv.find_uv_bin(), "pip", "install", "--target", str(target)),
         *("--python", sys.executable, "--python-version", wanted.python),
         *("--python-platform", wanted.platform, "--only-binary", ":all:"),
-        *("--no-compile-bytecode", "--constraint", str(constraints)),
-        *("--color", "never", "--no-progress", "--", *wanted.requirements),
+        *("--no-compile-bytecode", "--quiet", "--constraint", str(constraints)),
+        *("--color", "never", "--", *wanted.requirements),
     ]
 
 
 def _install(wanted: Request, work: Path) -> None:
     constraints = work / "constraints.txt"
-    constraints.write_text("\n".join(wanted.constraints) + "\n", encoding="utf-8")
+    constraints.write_text("".join(f"{line}\n" for line in wanted.constraints), encoding="utf-8")
     argv = command(wanted, work / "lib", constraints)
     # In the folder of its own, so that no pyproject.toml nearby has a say.
     done = process.run(argv, cwd=work, check=False, timeout=1800)
@@ -163,16 +164,30 @@ def _name(requirement: str) -> str:
 
 def _tidy(reason: str) -> str:
     """uv's words without the drawing around them."""
-    lines = (re.sub(r"^\W+", "", line) for line in reason.splitlines())
+    lines = (
+        re.sub(r"^\W*((error|cause): )?", "", line)
+        for line in reason.splitlines()
+        if "constraints.txt" not in line
+    )
     return "\n".join([line for line in lines if line][-8:])
 
 
 def _entries(library: Path) -> Iterator[Entry]:
+    spare = _spare(library)
     for entry in entries.from_folder(library):
         if entry.kind == "folder":
             continue  # those with something in them come back as parents
-        if keep(entry.path):
+        if keep(entry.path) and not entry.path.startswith(spare):
             yield entries.moved(entry, LIBRARY)
+
+
+def _spare(library: Path) -> tuple[str, ...]:
+    """onnxruntime's C library, 27 MB, unless its Python module loads it: so far the module has
+    everything linked in."""
+    name = "libonnxruntime.so"
+    modules = library.glob("onnxruntime/capi/*.so")
+    loaded = any(name.encode() in module.read_bytes() for module in modules)
+    return () if loaded else (f"onnxruntime/capi/{name}",)
 
 
 def _contents(library: Path) -> dict[str, str]:
