@@ -10,7 +10,18 @@ from typing import NoReturn
 import typer
 
 from yardarm.cli import console
-from yardarm.cli.verbs import image, profiles
+from yardarm.cli.verbs import (
+    bench,
+    deploy,
+    detect,
+    doctor,
+    image,
+    init,
+    profiles,
+    report,
+    ship,
+    telemetry,
+)
 from yardarm.errors import INTERRUPTED, TERMINATED, YardarmError
 
 app = typer.Typer(
@@ -20,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (image, profiles):
+for verb in (bench, deploy, detect, doctor, image, init, profiles, report, ship, telemetry):
     verb.register(app)
 
 

@@ -2,3 +2,23 @@
 
 Nothing here talks to a device; `flow` carries the plan there and the run's files back.
 """
+
+from yardarm.measure.inputs import export
+from yardarm.measure.plan import plan
+from yardarm.measure.result import Measured, Outputs, result
+from yardarm.measure.results import folder_of, latest, load, save
+from yardarm.measure.run import Run, read
+
+__all__ = [
+    "Measured",
+    "Outputs",
+    "Run",
+    "export",
+    "folder_of",
+    "latest",
+    "load",
+    "plan",
+    "read",
+    "result",
+    "save",
+]

@@ -1,0 +1,105 @@
+"""`yardarm deploy`: put the project's release onto a device and switch to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from yardarm.cli import console, options
+
+if TYPE_CHECKING:
+    from yardarm.artifacts import Release
+    from yardarm.deploy import PushPlan
+    from yardarm.flow.deploy import Deployed
+
+
+def register(app: typer.Typer) -> None:
+    app.command("deploy")(deploy)
+
+
+def deploy(
+    host: options.Host,
+    project: options.ProjectDir = Path(),
+    profile: options.ProfileName = None,
+    allow_downgrade: Annotated[
+        bool, typer.Option("--allow-downgrade", help="also take an older version than ran there")
+    ] = False,
+    dry_run: options.DryRun = False,
+    as_json: options.Json = False,
+) -> None:
+    """Put the project's release onto a device, verify it there, and switch to it.
+
+    Compiles and composes first what isn't done yet. The device's class is found by asking it.
+
+    Example: yardarm deploy lab:pi5 --project examples/text-angle
+    """
+    from yardarm.flow import deploy as flow
+    from yardarm.flow.device import device
+    from yardarm.flow.workspace import workspace
+
+    with (
+        console.progress() as sink,
+        device(host, sink) as opened,
+        workspace(project, profile or opened.profile.name, f"yardarm deploy {host}") as work,
+    ):
+        made = flow.release(work, sink)
+        if dry_run:
+            plan = flow.dry_run(opened, made, work)
+            body = plan_body(plan, made)
+            text = plan_text(plan, made)
+        else:
+            done = flow.deploy(opened, work, made, sink, allow_downgrade=allow_downgrade)
+            body = deployed_body(done)
+            text = deployed_text(done, host)
+    console.show(body, as_json=as_json, text=text)
+
+
+def plan_body(plan: PushPlan, release: Release) -> dict[str, Any]:
+    return {
+        "release": release.digest,
+        "version": release.version,
+        "blobs": {
+            "present": list(plan.present),
+            "sent": [
+                {"digest": item.digest, "size": item.size, "offset": item.offset}
+                for item in plan.transfers
+            ],
+        },
+        "bytes": plan.bytes,
+        "total_bytes": plan.total,
+    }
+
+
+def plan_text(plan: PushPlan, release: Release) -> str:
+    rows = [
+        [item.digest[7:19], f"{item.size / 1e6:.2f} MB", f"from byte {item.offset}"]
+        for item in plan.transfers
+    ]
+    rows += [[digest[7:19], "", "is there"] for digest in plan.present]
+    return (
+        console.table(["blob", "size", ""], rows)
+        + f"\nrelease {release.digest[7:19]} version {release.version}: "
+        f"{plan.bytes / 1e6:.1f} of {plan.total / 1e6:.1f} MB would be sent"
+    )
+
+
+def deployed_body(done: Deployed) -> dict[str, Any]:
+    return plan_body(done.plan, done.release) | {
+        "changed": done.deployment.changed,
+        "previous": done.deployment.previous,
+        "downtime_s": done.deployment.downtime_s,
+        "golden": done.deployment.golden,
+    }
+
+
+def deployed_text(done: Deployed, host: str) -> str:
+    name = f"release {done.release.digest[7:19]} version {done.release.version}"
+    if not done.deployment.changed:
+        return f"{host} runs {name} already: nothing to do"
+    return (
+        f"{host} runs {name}\n"
+        f"sent {done.plan.bytes / 1e6:.1f} of {done.plan.total / 1e6:.1f} MB, "
+        f"{done.deployment.downtime_s:.1f} s without service"
+    )

@@ -1,0 +1,134 @@
+"""A measurement on a device: plan and data there, raw samples and telemetry back."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yardarm import compile as compiler
+from yardarm import datasets, deploy, measure, paths, telemetry
+from yardarm.artifacts import Bundle, Release
+from yardarm.errors import Refused, Unreachable
+from yardarm.events import Sink, step
+from yardarm.flow.device import Device, agent
+from yardarm.flow.workspace import Workspace
+from yardarm.measure import Measured, Outputs
+from yardarm.process import ProcessFailed, run
+from yardarm.remote import Session
+
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Benched:
+    """A result (`yardarm.result/1`) and the folder that keeps it."""
+
+    result: dict[str, Any]
+    folder: Path
+
+
+def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Benched:
+    """Measure a release that runs on a device.
+
+    Raises:
+        Refused: the device runs another release, or none.
+        VerificationFailed: the run failed on the device.
+        Unreachable: the connection broke; what was fetched until then is discarded.
+    """
+    bundle = release.bundles["main"]
+    archive = paths.state() / "telemetry"
+    with agent(device) as session:
+        deploy.claim(session, f"yardarm bench {opened.project.name}")
+        _check(session, release)
+        telemetry.pull(session, archive)
+        with tempfile.TemporaryDirectory(prefix="yardarm-bench-") as scratch:
+            _measure(session, opened, bundle, Path(scratch), sink)
+            measured = measure.read(Path(scratch))
+        records = telemetry.pull(session, archive).records
+    body = measure.result(
+        Measured(
+            project=opened.project.name,
+            profile=opened.profile.name,
+            host=device.connection.address.name,
+            emulated=device.emulated,
+            facts=device.facts,
+            release=release,
+            bundle=bundle,
+            image=release.image,
+            run=measured,
+            labels=datasets.open_dataset(_evaluation(opened)).read(opened.project.data.labels),
+            host_outputs=_host_outputs(opened, bundle),
+            telemetry=records,
+            revision=_revision(opened.project.root),
+            created=datetime.now(UTC),
+        )
+    )
+    saved = measure.save(body, measured.samples, measure.folder_of(opened.project.root))
+    return Benched(body, saved)
+
+
+def _evaluation(opened: Workspace) -> Path:
+    return opened.project.path(opened.project.data.evaluation)
+
+
+def _check(session: Session, release: Release) -> None:
+    current = session.request("status").header["current"]
+    if current != release.digest:
+        raise Refused(
+            "the device runs another release of the project" if current else "nothing runs there",
+            where=session.address.name,
+            hint=f"yardarm deploy {session.address.name}",
+        )
+
+
+def _measure(
+    session: Session, opened: Workspace, bundle: Bundle, scratch: Path, sink: Sink
+) -> None:
+    plan = measure.plan(opened.project, bundle.manifest)
+    dataset = datasets.open_dataset(_evaluation(opened))
+    data = measure.export(dataset, plan["inputs"], opened.store)
+    planned = deploy.survey(session, {data.digest: data.size})
+    if planned.transfers:
+        deploy.transfer(session, opened.store, planned, sink)
+    with step(sink, "bench", "bench") as running:
+        for frame in session.watch("bench", plan=plan, data=data.digest):
+            told = frame.header.get("progress")
+            if told:
+                running.advance(told["done"], told["total"], told["phase"])
+        for name, size in frame.header["files"].items():
+            _fetch(session, name, size, scratch)
+        iterations = plan["iterations"]
+        running.detail = f"{dataset.samples} samples scored, {iterations} inferences timed"
+
+
+def _fetch(session: Session, name: str, size: int, target: Path) -> None:
+    """Copy one output file; its name is the device's word, so only its last part counts."""
+    with (target / Path(name).name).open("wb") as stream:
+        while (offset := stream.tell()) < size:
+            piece = session.request("read", name=name, offset=offset, size=PIECE).payload
+            if not piece:
+                raise Unreachable(f"{name} ended early", where=session.address.name)
+            stream.write(piece)
+
+
+def _host_outputs(opened: Workspace, bundle: Bundle) -> Outputs:
+    """What the same file answers on this machine to the same samples."""
+    engine = compiler.Engine(opened.store.path(bundle.blobs["model.onnx"].digest))
+    names = [item["name"] for item in bundle.manifest["inputs"]]
+    batches = datasets.open_dataset(_evaluation(opened)).batches(opened.project.data.batch, names)
+    parts: list[Mapping[str, Any]] = [engine.run(batch) for batch in batches]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _revision(root: Path) -> str | None:
+    try:
+        done = run(["git", "rev-parse", "HEAD"], cwd=root, check=False, timeout=10)
+    except ProcessFailed:
+        return None
+    return done.text.strip() if done.code == 0 else None

@@ -1,0 +1,55 @@
+"""Ask a device what it is, and find its profile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from yardarm import facts, matching, profiles, remote
+from yardarm.artifacts import Facts
+from yardarm.errors import Unreachable
+from yardarm.flow import hosts
+from yardarm.profiles import Profile, Release
+from yardarm.remote import Connection
+
+
+@dataclass(frozen=True)
+class Detected:
+    """A device's facts, its profile, and its JetPack where it has one that is known."""
+
+    facts: Facts
+    profile: Profile
+    release: Release | None
+
+
+def detect(host: str, beside: Path | None = None) -> Detected:
+    """Ask the device behind `host` and match it.
+
+    Args:
+        beside: a project's folder, whose own profiles count too.
+
+    Raises:
+        Unreachable: no connection, or no complete answer.
+        Refused: the device fits no profile; says what was seen.
+    """
+    with remote.connect(hosts.resolve(host)) as connection:
+        found = ask(connection)
+    known = [profiles.load(name, beside) for name in profiles.names(beside)]
+    profile = matching.match(found, known)
+    return Detected(found, profile, matching.release(found, profile))
+
+
+def ask(connection: Connection) -> Facts:
+    """The facts of a connected device. Changes nothing on it.
+
+    Raises:
+        Unreachable: the answer broke off.
+    """
+    answer = connection.run("sh -s", stdin=facts.SCRIPT.encode(), timeout=60.0)
+    if not facts.complete(answer.text):
+        raise Unreachable(
+            f"the device did not tell its facts (exit code {answer.code})",
+            where=connection.address.name,
+            hint=answer.stderr.decode(errors="replace").strip() or "does `ssh HOST sh` work there?",
+        )
+    return facts.parse(answer.text)

@@ -1,0 +1,45 @@
+"""From a model to a report: compile, image, deploy, bench, report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from yardarm import report
+from yardarm.events import Sink, silent
+from yardarm.flow import bench as benching
+from yardarm.flow import deploy as deploying
+from yardarm.flow.bench import Benched
+from yardarm.flow.deploy import Deployed
+from yardarm.flow.device import device
+from yardarm.flow.workspace import workspace
+from yardarm.report import Written
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What was deployed, what was measured, and where the report is."""
+
+    deployed: Deployed
+    benched: Benched
+    report: Written
+
+
+def ship(where: Path, host: str, sink: Sink = silent, *, profile: str | None = None) -> Shipped:
+    """Take the project at `where` to `host`, and prove that it works there.
+
+    Args:
+        profile: the device class to work for; default: what the device says it is.
+
+    Raises:
+        YardarmError: of the step that failed; see each step. Repeating goes on from there.
+    """
+    with (
+        device(host, sink) as opened,
+        workspace(where, profile or opened.profile.name, f"yardarm ship {host}") as work,
+    ):
+        made = deploying.release(work, sink)
+        deployed = deploying.deploy(opened, work, made, sink)
+        benched = benching.bench(opened, work, made, sink)
+    rendered = report.write(benched.result, benched.folder)
+    return Shipped(deployed, benched, rendered)

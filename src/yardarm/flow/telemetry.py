@@ -1,0 +1,19 @@
+"""Telemetry of a device, fetched over the same session that deploys."""
+
+from __future__ import annotations
+
+from yardarm import paths
+from yardarm import telemetry as stage
+from yardarm.events import Sink, silent
+from yardarm.flow.device import agent, device
+from yardarm.telemetry import Pulled
+
+
+def pull(host: str, sink: Sink = silent) -> Pulled:
+    """Fetch a device's records, keep them on this machine, and release them there.
+
+    Raises:
+        UsageError, Unreachable, VerificationFailed, Refused: as `device` does.
+    """
+    with device(host, sink) as opened, agent(opened) as session:
+        return stage.pull(session, paths.state() / "telemetry")
