@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from yardarm import deploy, facts, matching, profiles
+from yardarm import deploy, matching, profiles
 from yardarm.artifacts import EMULATED, Facts
-from yardarm.errors import Refused, YardarmError
+from yardarm.errors import Refused
 from yardarm.events import Note, Sink
 from yardarm.flow import hosts
+from yardarm.flow.detect import ask
 from yardarm.profiles import Profile
 from yardarm.remote import Connection, Session, connect, open_session
 
@@ -43,20 +44,6 @@ def device(host: str, sink: Sink) -> Iterator[Device]:
         if opened.emulated:
             sink(Note(f"{host} is {EMULATED}", "warning"))
         yield opened
-
-
-def ask(connection: Connection) -> Facts:
-    """The facts of a connected device.
-
-    Raises:
-        YardarmError: the script did not run to its end.
-    """
-    answer = connection.run("sh -s", stdin=facts.SCRIPT.encode())
-    if not facts.complete(answer.text):
-        raise YardarmError(
-            "the device's shell did not answer as one", where=connection.address.name
-        )
-    return facts.parse(answer.text)
 
 
 def _known() -> list[Profile]:
