@@ -1,0 +1,53 @@
+"""One image for all tests of the room; what it is made of is cached for the user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from yardarm import image, profiles
+from yardarm.artifacts import Image
+from yardarm.profiles import Profile
+from yardarm.store import Store
+
+REFERENCE = "image/test"
+
+
+@pytest.fixture(scope="session")
+def pi5() -> Profile:
+    return profiles.load("raspberry-pi-5")
+
+
+@pytest.fixture(scope="session")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("image") / "store")
+
+
+@pytest.fixture(scope="session")
+def composed(shared_store: Store, pi5: Profile) -> Image:
+    """The plain image for a Pi 5, in `shared_store` as `image/test`."""
+    return image.compose((), pi5, shared_store, reference=REFERENCE)
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[[str], None]:
+    """Skip where a judge is not installed; CI has them all."""
+
+    def check(program: str) -> None:
+        if shutil.which(program) is None:
+            if os.environ.get("CI"):
+                pytest.fail(f"CI skips nothing, but {program} is not installed")
+            pytest.skip(f"{program} is not installed; scripts/setup installs it on Debian")
+
+    return check
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "yardarm"
