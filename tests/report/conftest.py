@@ -117,7 +117,8 @@ def records(count: int) -> list[dict[str, Any]]:
                 "clock.cpu0_mhz": 2400.0 if n < 70 else 1800.0,
                 "clock.cpu1_mhz": 2400.0 if n < 72 else 1800.0,
                 "runtime.requests": float(n * 180),
-                "runtime.p50_us": 4200 + draw.gauss(0, 60) if not 40 < n < 50 else None,
+                "runtime.latency_p50_us": 4200 + draw.gauss(0, 60) if not 40 < n < 50 else None,
+                "runtime.latency_p99_us": 5600 + draw.gauss(0, 200),
             },
             "collectors": {
                 "cpu": {"ok": True, "seconds": 0.001},

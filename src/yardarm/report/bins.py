@@ -9,7 +9,7 @@ import numpy as np
 
 from yardarm.report.scales import Scale
 
-MOST_BINS = 44
+MOST_BINS = 60
 MOST_POINTS = 600
 BUCKETS = 220
 

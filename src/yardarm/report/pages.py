@@ -34,7 +34,7 @@ def of_result(result: Json) -> Page:
         sections=_filled(
             accuracy.section(scores, manifest),
             latency.section(times, emulated),
-            telemetry.section(reading.mapping(result.get("telemetry"))),
+            telemetry.section(reading.mapping(result.get("telemetry")), emulated),
             nodes.section(manifest),
             lineage.lineage(reading.mapping(result.get("lineage"))),
             lineage.device(reading.mapping(result.get("device"))),

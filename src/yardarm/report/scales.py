@@ -64,10 +64,10 @@ def linear(
 
 
 def spread(values: Sequence[float], start: float, end: float) -> Scale:
-    """For durations: logarithmic where the longest is many times the middle one."""
+    """For durations: logarithmic where the longest is over three times the middle one."""
     ordered = sorted(values)
     middle = ordered[len(ordered) // 2] if ordered else 0.0
-    if ordered and ordered[0] > _SMALLEST and ordered[-1] > 6 * middle:
+    if ordered and ordered[0] > _SMALLEST and ordered[-1] > 3 * middle:
         return Scale(ordered[0] / 1.1, ordered[-1] * 1.1, start, end, log=True)
     return linear(values, start, end, margin=0.04)
 

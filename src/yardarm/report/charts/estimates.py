@@ -45,10 +45,11 @@ def draw(key: str, metric: str, rows: Sequence[Row], unit: Unit) -> Markup:
 
 def _axis(rows: Sequence[Row], unit: Unit) -> Scale:
     ends = [end for row in rows for end in (row.low, row.value, row.high)]
-    if ends and max(ends) - min(ends) < 0.01 and unit.name == "%":
+    share = unit.name == "%" and all(0 <= end <= 1 for end in ends)
+    if share and max(ends) - min(ends) < 0.01:
         ends += [min(ends) - 0.01, max(ends) + 0.01]
     axis = linear(ends, _LEFT, RIGHT - 8, margin=0.08)
-    if unit.name != "%" or not 0 <= min(ends, default=0) <= max(ends, default=1) <= 1:
+    if not share:
         return axis
     return Scale(max(axis.low, 0.0), min(axis.high, 1.0), axis.start, axis.end)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from yardarm.report import figures, reading
-from yardarm.report.charts import small
+from yardarm.report.charts import frame, small
 from yardarm.report.figures import Unit
 from yardarm.report.page import Picture, Section, Table, table, tables
 
@@ -15,21 +16,24 @@ MOST_PANELS = 16
 MOST_LINES = 8
 
 _UNITS = {"percent": "%", "mb": "MB", "c": "°C", "mhz": "MHz", "us": "µs", "ms": "ms", "w": "W"}
+_DURATIONS = ("µs", "ms")
 _ORDER = ("cpu", "memory", "disk", "temperature", "clock", "runtime")
+_PERCENTILE = re.compile(r"runtime\.latency_p[0-9.]+_us")
 _JOINED = {"temperature", "clock"}
 """Rooms whose readings differ only in the place: they share a picture."""
 
 
-def section(telemetry: Mapping[str, Any]) -> Section:
+def section(telemetry: Mapping[str, Any], emulated: bool) -> Section:
+    """All readings; with `emulated`, the durations among them are marked as such."""
     records = [r for r in reading.mappings(telemetry.get("records")) if _time(r) is not None]
     records.sort(key=lambda record: _time(record) or 0.0)
     panels = _panels(records)
     notes = _notes(records, len(panels))
     pictures = tuple(
-        _picture(n, family, names, records)
+        _picture(n, family, names, records, emulated)
         for n, (family, names) in enumerate(list(panels.items())[:MOST_PANELS])
     )
-    shown = tables(_readings(panels, records), _troubles(records))
+    shown = tables(_readings(panels, records, emulated), _troubles(records))
     return Section("telemetry", "Telemetry", "", notes, pictures, shown, small=True)
 
 
@@ -58,7 +62,7 @@ def _panels(records: list[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def _picture(
-    order: int, family: str, names: list[str], records: list[Mapping[str, Any]]
+    order: int, family: str, names: list[str], records: list[Mapping[str, Any]], emulated: bool
 ) -> Picture:
     seconds = _seconds(records)
     lines = [
@@ -72,7 +76,7 @@ def _picture(
         for name in names[:MOST_LINES]
     ]
     unit = _unit(family)
-    title = _title(family)
+    title = _title(family, emulated)
     key = f"telemetry-{order}"
     drawing = small.draw(key, title, lines, unit, max(seconds[-1], 1.0))
     legend = tuple(_place_name(name) for name in names[:MOST_LINES]) if names[1:] else ()
@@ -80,7 +84,9 @@ def _picture(
     return Picture(drawing, title, note, legend)
 
 
-def _readings(panels: Mapping[str, list[str]], records: list[Mapping[str, Any]]) -> Table:
+def _readings(
+    panels: Mapping[str, list[str]], records: list[Mapping[str, Any]], emulated: bool
+) -> Table:
     """The same as figures: what Markdown has, and what a screen reader can read."""
     rows = []
     for family, names in panels.items():
@@ -88,7 +94,8 @@ def _readings(panels: Mapping[str, list[str]], records: list[Mapping[str, Any]])
             found = [reading.number(reading.at(record, "values", name)) for record in records]
             values = [value for value in found if value is not None]
             shown = [min(values), max(values), values[-1]]
-            label = f"{_title(family)}: {_place_name(name)}" if names[1:] else _title(family)
+            title = _title(family, emulated)
+            label = f"{title}: {_place_name(name)}" if names[1:] else title
             rows.append([label, *(figures.plain(value, 4) for value in shown)])
     headings = ("reading", "lowest", "highest", "last")
     return table("Readings", headings, rows, figures=(1, 2, 3))
@@ -117,6 +124,8 @@ def _seconds(records: list[Mapping[str, Any]]) -> list[float]:
 
 
 def _family(name: str) -> str:
+    if _PERCENTILE.fullmatch(name):
+        return "runtime.latency_us"
     room = name.split(".", 1)[0]
     return f"{room}.*_{name.rsplit('_', 1)[-1]}" if room in _JOINED else name
 
@@ -134,9 +143,10 @@ def _split(family: str) -> tuple[str, str]:
     return " ".join(words) or "reading", ""
 
 
-def _title(family: str) -> str:
+def _title(family: str, emulated: bool) -> str:
     name, unit = _split(family)
-    return f"{name}, {unit}" if unit else name
+    mark = f" ({frame.EMULATED})" if emulated and unit in _DURATIONS else ""
+    return (f"{name}, {unit}" if unit else name) + mark
 
 
 def _unit(family: str) -> Unit:
@@ -144,5 +154,5 @@ def _unit(family: str) -> Unit:
 
 
 def _place_name(name: str) -> str:
-    """Zone or core: what tells apart the readings of one picture."""
-    return reading.text(name).split(".", 1)[-1].rsplit("_", 1)[0]
+    """Zone, core or percentile: what tells apart the readings of one picture."""
+    return reading.text(name).split(".", 1)[-1].rsplit("_", 1)[0].removeprefix("latency_")

@@ -1,0 +1,279 @@
+"""The two documents: whole, self-contained, harmless, and honest about what they show."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from yardarm import report
+from yardarm.report.render import plain_markdown
+
+Result = dict[str, Any]
+Make = Callable[..., Result]
+
+HOSTILE = (
+    "<script>alert(1)</script>|\"'`*_[x](http://evil.example)\x1b[31m\x00\ud800\u202e&amp;{{7*7}}"
+)
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Outline(HTMLParser):
+    """Follows the nesting of elements and collects what a test asks about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def outline(html: str) -> Outline:
+    parsed = Outline()
+    parsed.feed(html)
+    parsed.close()
+    assert parsed.open == []
+    return parsed
+
+
+def words(html: str) -> str:
+    return " ".join(" ".join(outline(html).text).split())
+
+
+def drawings(html: str) -> list[ElementTree.Element]:
+    return [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", html, re.DOTALL)]
+
+
+def check(html: str) -> None:
+    """What holds for every report, whatever it is about."""
+    parsed = outline(html)
+    assert not {"script", "img", "link", "iframe", "object"} & {tag for tag, _ in parsed.tags}
+    for tag, attributes in parsed.tags:
+        assert not {"src", "href", "xlink:href"} & set(attributes), tag
+        assert not [name for name in attributes if name.startswith("on")], tag
+    assert "url(" not in html
+    assert "@import" not in html
+    identities = [a["id"] for _, a in parsed.tags if "id" in a]
+    assert len(identities) == len(set(identities))
+    for drawing in drawings(html):
+        assert drawing.find("title") is not None
+        assert drawing.find("desc") is not None
+        assert "nan" not in str(ElementTree.tostring(drawing)).lower()
+    html.encode()
+
+
+def hostile(value: Any) -> Any:
+    """The same structure with every text and every key that may be chosen freely hostile."""
+    if isinstance(value, dict):
+        return {key: hostile(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [hostile(item) for item in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+def test_a_report_is_whole_and_self_contained(make_result: Make) -> None:
+    html = report.render(make_result()).html
+    check(html)
+    assert len(drawings(html)) >= 10
+    assert "Content-Security-Policy" in html
+
+
+def test_every_table_has_headings_and_a_caption(make_result: Make) -> None:
+    tags = [tag for tag, _ in outline(report.render(make_result()).html).tags]
+    assert tags.count("table") == tags.count("caption") == tags.count("thead") > 8
+
+
+def test_an_emulated_result_says_so_everywhere(make_result: Make) -> None:
+    rendered = report.render(make_result(emulated=True))
+    assert "Emulated: latency is not the device's" in words(rendered.html)
+    assert rendered.html.count('<span class="tag">emulated</span>') == 4
+    assert rendered.html.count("EMULATED</text>") == 2
+    assert "runtime latency, µs (emulated)" in words(rendered.html)
+    assert "## Latency (emulated)" in rendered.markdown
+    assert re.search(r"\| latency p50 \| \*\*4\.\d+\sms\*\* \(emulated\) \|", rendered.markdown)
+
+
+def test_a_device_result_is_not_marked(make_result: Make) -> None:
+    rendered = report.render(make_result(emulated=False))
+    assert 'class="verdict valid"' in rendered.html
+    assert "emulated" not in words(rendered.html).lower()
+    assert "emulated" not in rendered.markdown.lower()
+
+
+@pytest.mark.parametrize("mark", ["flag", "verdict", "missing"])
+def test_either_mark_of_emulation_is_enough(make_result: Make, mark: str) -> None:
+    result = make_result(emulated=False)
+    if mark == "flag":
+        result["emulated"] = True
+    elif mark == "verdict":
+        result["verdict"]["status"] = "EMULATED"
+    else:
+        del result["emulated"]
+    assert 'class="verdict emulated"' in report.render(result).html
+
+
+def test_percentiles_without_enough_samples_say_what_they_need(make_result: Make) -> None:
+    rendered = report.render(make_result())
+    for text in (words(rendered.html), rendered.markdown):
+        assert "needs 662 samples, has 300" in text
+        assert "needs 6,636 samples, has 300" in text
+
+
+def test_a_percentile_said_to_be_unsupported_is_never_shown(make_result: Make) -> None:
+    result = make_result()
+    result["latency"]["percentiles"]["p99"] = 987_654.0
+    rendered = report.render(result)
+    assert "988" not in words(rendered.html)
+    assert "988" not in rendered.markdown
+
+
+def test_the_same_result_gives_the_same_bytes(make_result: Make) -> None:
+    assert report.render(make_result()) == report.render(make_result())
+
+
+def test_hostile_text_stays_text(make_result: Make) -> None:
+    result = hostile(make_result())
+    result["telemetry"]["records"][0]["values"][f"cpu.{HOSTILE}"] = 1.0
+    result["latency"]["percentiles"][HOSTILE] = 4000.0
+    result["image"]["contents"][HOSTILE] = HOSTILE
+    rendered = report.render(result)
+    check(rendered.html)
+    assert "<script" not in rendered.html + rendered.markdown
+    assert "<b>" not in rendered.markdown
+    assert not re.search(r"[\x00\x1b\ud800\u202e]", rendered.html + rendered.markdown)
+    assert not re.search(r"(?<!\\)\]\(|(?<!\\)!\[", rendered.markdown)
+    assert "{{7*7}}" in rendered.html
+
+
+def test_hostile_text_keeps_markdown_tables_in_shape(make_result: Make) -> None:
+    result = hostile(make_result())
+    result["device"]["os"] = "Debian | GNU\nLinux \\| x"
+    lines = report.render(result).markdown.splitlines()
+    for above, line in itertools.pairwise(lines):
+        if above.startswith("|") and line.startswith("|"):
+            assert _columns(above) == _columns(line), line
+
+
+def _columns(line: str) -> int:
+    return len(re.sub(r"\\.", "", line).split("|"))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("a|b", "a\\|b"),
+        ("a\n\nb", "a b"),
+        ("<b>", "&lt;b&gt;"),
+        ("@team", "&#64;team"),
+        ("a\\|b", "a\\\\\\|b"),
+        (3, "3"),
+    ],
+)
+def test_markdown_is_escaped(given: object, shown: str) -> None:
+    assert plain_markdown(given) == shown
+
+
+@pytest.mark.parametrize("path", [("accuracy",), ("latency",), ("telemetry",), ("bundle",), ()])
+@pytest.mark.parametrize("instead", [None, "text", 3, [], {}, float("nan")])
+def test_a_broken_result_is_still_rendered(make_result: Make, path: Any, instead: Any) -> None:
+    result: Any = make_result()
+    if path:
+        result[path[0]] = instead
+    else:
+        result = dict.fromkeys(result, instead)
+    check(report.render(result).html)
+    report.summary(result)
+
+
+def test_missing_telemetry_is_named_and_gaps_stay_gaps(make_result: Make) -> None:
+    result = make_result()
+    html = report.render(result).html
+    assert "Collectors that failed" in words(html)
+    gap = re.search(
+        r'<path d="(M[^"]*)" class="line tone0">', html[html.index("runtime latency") :]
+    )
+    assert gap is not None
+    assert gap[1].count("M") == 2
+    result["telemetry"] = {"records": []}
+    assert "No telemetry was recorded." in words(report.render(result).html)
+
+
+def test_a_hundred_thousand_samples_stay_small(make_result: Make, make_durations: Any) -> None:
+    result = make_result(samples=make_durations(100_000), seconds=5_000)
+    html = report.render(result).html
+    check(html)
+    assert len(html.encode()) < 300_000
+    assert "p99.9" in html
+
+
+@pytest.mark.parametrize("samples", [[], [5.0], [0.0], [4000.0] * 300, [1e-3, 1e14]])
+def test_odd_numbers_of_samples(make_result: Make, samples: list[float]) -> None:
+    html = report.render(make_result(samples=samples)).html
+    check(html)
+    assert ("No timed samples." in html) == (not samples)
+
+
+def test_samples_without_a_start_each_are_numbered(make_result: Make) -> None:
+    result = make_result()
+    assert ">seconds since the start</text>" in report.render(result).html
+    result["latency"]["starts_s"].pop()
+    assert ">sample</text>" in report.render(result).html
+
+
+def test_digests_are_short_with_the_whole_at_hand(make_result: Make) -> None:
+    result = make_result()
+    full = result["lineage"]["bundle"]
+    html = report.render(result).html
+    assert f'<code title="{full}">{"b" * 12}</code>' in html
+    assert full in report.render(result).markdown
+
+
+def test_a_compiled_bundle_has_its_own_page(made_manifest: Result, made_statistics: Result) -> None:
+    html = report.render_compile(made_manifest, made_statistics)
+    check(html)
+    said = words(html)
+    for expected in (
+        "95.6\xa0%",
+        "conv_59",
+        "per_channel",
+        "0.214\xa0MB",
+        "83 int8, 12 fp32 of 95",
+    ):
+        assert " ".join(expected.split()) in said
+    assert "mulated" not in said
+
+
+def test_hostile_bundles_stay_text(made_manifest: Result, made_statistics: Result) -> None:
+    statistics = copy.deepcopy(made_statistics)
+    statistics["tensors"][HOSTILE] = {"low": float("nan"), "high": None}
+    html = report.render_compile(hostile(made_manifest), statistics)
+    check(html)
+    assert "<script" not in html
+
+
+def test_very_long_tables_are_cut_and_say_so(made_manifest: Result) -> None:
+    manifest = made_manifest | {
+        "nodes": [{"name": f"n{n}", "op": "Add", "precision": "fp32"} for n in range(20_000)]
+    }
+    html = report.render_compile(manifest, {})
+    assert "… and 19700 more" in html
+    assert len(html.encode()) < 300_000
