@@ -43,8 +43,7 @@ def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=False)
-        code = 0
+        code = app(standalone_mode=False) or 0  # a verb that leaves by typer.Exit: its code
     except YardarmError as error:
         console.complain(error, as_json="--json" in sys.argv)
         code = error.exit_code
