@@ -72,7 +72,10 @@ def _samples(file: Path) -> NDArray[np.int64]:
 def _outputs(folder: Path) -> Mapping[str, NDArray[np.generic]]:
     file = folder / "outputs.npz"
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream:
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("not an npz archive")
             outputs = {name: archive[name] for name in archive.files}
     except DAMAGED as error:
         raise _unreadable(file, error) from None
