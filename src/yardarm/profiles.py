@@ -158,12 +158,14 @@ def load(name: str, beside: Path | None = None) -> Profile:
     """
     if name in END_OF_LIFE:
         raise Unsupported(END_OF_LIFE[name], where=name, hint="Xavier and newer are supported")
-    body = _merged(name, beside, ())
-    file = _file(name, beside)
+    files = _inherited(name, beside)
+    body: dict[str, Any] = {}
+    for _, part in reversed(files):
+        body = _overlay(body, part)
     try:
         return Profile.model_validate({**body, "name": name})
     except ValidationError as error:
-        raise invalid(file, error) from None
+        raise invalid(_culprit(files, error), error) from None
 
 
 def _file(name: str, beside: Path | None) -> Path:
@@ -176,16 +178,35 @@ def _file(name: str, beside: Path | None) -> Path:
     raise InvalidInput("there is no such device profile", where=name, hint=hint)
 
 
-def _merged(name: str, beside: Path | None, chain: tuple[str, ...]) -> dict[str, Any]:
-    file = _file(name, beside)
-    if name in chain:
-        loop = " extends ".join((*chain, name))
-        raise InvalidInput(f"profiles extend each other in a circle: {loop}", where=str(file))
-    body = read_toml(file)
-    parent: str | None = body.pop("extends", None)
-    if parent is None:
-        return body
-    return _overlay(_merged(parent, beside, (*chain, name)), body)
+def _inherited(name: str, beside: Path | None) -> list[tuple[Path, dict[str, Any]]]:
+    """The files of a profile and what they say: itself first, then what it extends, and so on."""
+    found: list[tuple[Path, dict[str, Any]]] = []
+    chain = [name]
+    while True:
+        file = _file(chain[-1], beside)
+        body = read_toml(file)
+        parent = body.pop("extends", None)
+        found.append((file, body))
+        if parent is None:
+            return found
+        chain.append(str(parent))
+        if chain[-1] in chain[:-1]:
+            loop = " extends ".join(chain)
+            raise InvalidInput(f"profiles extend each other in a circle: {loop}", where=str(file))
+
+
+def _culprit(files: list[tuple[Path, dict[str, Any]]], error: ValidationError) -> Path:
+    """The file that says what is wrong: the first that has the key; for a missing key, the
+    profile's own."""
+    for file, body in files:
+        value: Any = body
+        for part in error.errors()[0]["loc"]:
+            value = value.get(part) if isinstance(value, dict) else None
+            if isinstance(value, list):
+                return file
+        if value is not None:
+            return file
+    return files[0][0]
 
 
 def _overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

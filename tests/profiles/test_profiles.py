@@ -126,6 +126,21 @@ def test_wrong_key_is_named_with_its_file(tmp_path: Path, text: str, key: str) -
     assert failed.value.exit_code == 3
 
 
+def test_wrong_key_in_a_base_is_told_with_the_base(tmp_path: Path) -> None:
+    base = own(tmp_path, "_base", 'extends = "raspberry-pi-5"\n[cpu]\nspeed = 3')
+    own(tmp_path, "mine", 'extends = "_base"\n[cpu]\ncores = 2')
+    with pytest.raises(InvalidInput) as failed:
+        profiles.load("mine", tmp_path)
+    assert failed.value.where == str(base)
+
+
+def test_missing_key_is_told_with_the_profile(tmp_path: Path) -> None:
+    file = own(tmp_path, "mine", 'extends = "_raspberry-pi"')
+    with pytest.raises(InvalidInput, match="title: Field required") as failed:
+        profiles.load("mine", tmp_path)
+    assert failed.value.where == str(file)
+
+
 def test_own_profile_extends_a_shipped_one_key_by_key(tmp_path: Path) -> None:
     own(tmp_path, "mine", 'extends = "raspberry-pi-5"\ntitle = "Mine"\n[cpu]\nmax_mhz = 2800\n')
     mine, theirs = profiles.load("mine", tmp_path), profiles.load("raspberry-pi-5")

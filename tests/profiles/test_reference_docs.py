@@ -77,7 +77,9 @@ def test_exit_codes_are_those_of_the_errors(repository: Path) -> None:
 
 def test_template_is_valid_and_shows_every_setting(tmp_path: Path) -> None:
     template.write(tmp_path)
-    assert project.load(tmp_path).model.source == "model.onnx"
+    loaded = project.load(tmp_path).model_dump(exclude={"root"}, exclude_unset=True)
+    told = {f"{table}.{key}" for table, keys in loaded.items() for key in keys}
+    assert told == set(template.required())
     for item in settings(project.Project):
         name = item.key.split(".")[1]
         assert re.search(rf"^(# )?{name} = (?!null)", template.text(), re.MULTILINE), item.key
