@@ -17,6 +17,7 @@ from yardarm.cli.verbs import (
     doctor,
     image,
     init,
+    lab,
     profiles,
     report,
     ship,
@@ -31,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (bench, deploy, detect, doctor, image, init, profiles, report, ship, telemetry):
+for verb in (bench, deploy, detect, doctor, image, init, lab, profiles, report, ship, telemetry):
     verb.register(app)
 
 
