@@ -1,4 +1,4 @@
-"""`python3 -I -S agent.pyz session|supervise|telemetry --root DIR`."""
+"""`python3 -I -S agent.pyz session|supervisor|telemetry --root DIR`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import List
 
 from yardarm_agent.layout import Layout
 
-USAGE = "usage: agent.pyz session|supervise|telemetry --root DIR\n"
+USAGE = "usage: agent.pyz session|supervisor|telemetry --root DIR\n"
 
 
 def main(arguments: List[str]) -> int:
@@ -21,7 +21,7 @@ def main(arguments: List[str]) -> int:
         from yardarm_agent import session
 
         return session.serve(layout, sys.stdin.buffer, sys.stdout.buffer)
-    if arguments[0] == "supervise":
+    if arguments[0] == "supervisor":
         from yardarm_agent import supervisor
 
         return supervisor.supervise(layout)

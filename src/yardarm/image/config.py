@@ -14,6 +14,7 @@ _ENVIRONMENT = (
     "LANG=C.UTF-8",
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "PYTHONDONTWRITEBYTECODE=1",
+    "ORT_DISABLE_TELEMETRY=1",
     f"PYTHONPATH=/{LIBRARY}",
 )
 
