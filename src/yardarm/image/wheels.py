@@ -81,9 +81,10 @@ def request(requirements: Sequence[str], profile: Profile) -> Request:
         InvalidInput: a requirement is a path, an address or an option.
         Unsupported: the profile's glibc is older than any that wheels are made for.
     """
-    wanted = sorted({*ALWAYS, *(_checked(text.strip()) for text in requirements)})
+    own = {_checked(text.strip()) for text in requirements}
+    named = {_name(text) for text in own}
     return Request(
-        tuple(wanted),
+        tuple(sorted(own | {name for name in ALWAYS if name not in named})),
         tuple(map(_constraint, profile.runtime.exclude)),
         profile.os.python,
         _platform(profile.os.glibc),
