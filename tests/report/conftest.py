@@ -148,6 +148,18 @@ def facts() -> dict[str, Any]:
     }
 
 
+def surroundings(time: float, degrees: float, load: float) -> dict[str, Any]:
+    return {
+        "t": time,
+        "governors": {"cpu0": "ondemand", "cpu1": "ondemand"},
+        "clocks_mhz": {},
+        "temperatures_c": {"thermal_zone0 cpu-thermal": degrees},
+        "throttled": None,
+        "load": [load, 0.3, 0.1],
+        "memory": {"total_mb": 8455.3, "available_mb": 7412.8, "resident_mb": 96.1},
+    }
+
+
 def result(
     *, emulated: bool = True, samples: list[float] | None = None, seconds: int = 120
 ) -> dict[str, Any]:
@@ -178,9 +190,10 @@ def result(
         "latency": latency(durations(300) if samples is None else samples),
         "telemetry": {"records": records(seconds)},
         "environment": {
-            "before": {"load": 0.2, "governor": "performance", "temperature_c": 48.2},
-            "after": {"load": 1.1, "governor": "performance", "temperature_c": 80.7},
+            "before": surroundings(1_764_000_000.25, 48.2, 0.2),
+            "after": surroundings(1_764_000_120.5, 80.7, 1.1),
         },
+        "cpu": {"machine": "aarch64", "cores": 4},
         "versions": {"python": "3.11.2", "numpy": "1.26.4", "onnxruntime": "1.20.1"},
         "lineage": {
             "git": "0123456789abcdef0123456789abcdef01234567",

@@ -239,6 +239,15 @@ def test_samples_without_a_start_each_are_numbered(make_result: Make) -> None:
     assert ">sample</text>" in report.render(result).html
 
 
+def test_the_environment_shows_what_was_read_and_nothing_else(make_result: Make) -> None:
+    said = report.render(make_result()).markdown
+    assert "| temperatures\\_c.thermal\\_zone0 cpu-thermal | 48.2 | 80.7 |" in said
+    assert "| load | 0.2, 0.3, 0.1 | 1.1, 0.3, 0.1 |" in said
+    assert "clocks" not in said
+    assert "throttled" not in said
+    assert "1764000" not in said
+
+
 def test_digests_are_short_with_the_whole_at_hand(make_result: Make) -> None:
     result = make_result()
     full = result["lineage"]["bundle"]

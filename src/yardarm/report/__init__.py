@@ -6,8 +6,8 @@
 Nothing here measures or decides: figures, intervals and the verdict come with the result.
 """
 
+from yardarm.report.files import Written, write
 from yardarm.report.render import Rendered, render, render_compile
-from yardarm.report.results import Written, load, newest, write
 from yardarm.report.terminal import summary
 
-__all__ = ["Rendered", "Written", "load", "newest", "render", "render_compile", "summary", "write"]
+__all__ = ["Rendered", "Written", "render", "render_compile", "summary", "write"]

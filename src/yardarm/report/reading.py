@@ -44,7 +44,7 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else "not a number"
+        return f"{value:.10g}" if math.isfinite(value) else "not a number"
     if isinstance(value, list | tuple):
         return ", ".join(text(item) for item in value)[:LONGEST]
     cleaned = _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(value)[: LONGEST + 1])
@@ -77,4 +77,4 @@ def flat(value: Any, prefix: str = "", depth: int = 4) -> Iterable[tuple[str, st
         if isinstance(item, Mapping) and item and depth:
             yield from flat(item, f"{name}.", depth - 1)
         else:
-            yield name, text(item)
+            yield name, "" if item == {} else text(item)

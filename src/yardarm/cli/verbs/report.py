@@ -27,13 +27,15 @@ def report(
     """
     from yardarm import project as projects
     from yardarm import report as reports
+    from yardarm.measure import results
 
-    file = reports.newest(projects.load(project).root)
-    result = reports.load(file)
-    written = reports.write(result, output or file.parent)
+    root = results.folder_of(projects.load(project).root)
+    result = results.latest(root)
+    folder = (root / results.LATEST).resolve()
+    written = reports.write(result, output or folder)
     headings, rows = reports.summary(result)
     body: dict[str, Any] = {
-        "result": str(file),
+        "result": str(folder / "result.json"),
         "html": str(written.html),
         "markdown": str(written.markdown),
         "verdict": result.get("verdict"),

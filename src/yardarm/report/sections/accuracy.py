@@ -9,7 +9,7 @@ from typing import Any
 from yardarm.report import figures, reading
 from yardarm.report.charts import estimates
 from yardarm.report.figures import Unit
-from yardarm.report.page import Cell, Picture, Section, table, tables
+from yardarm.report.page import Picture, Section, table, tables
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def precision(manifest: Mapping[str, Any]) -> str:
 
 
 def agreement(accuracy: Mapping[str, Any]) -> str:
-    """How many samples the device scores as the host does, as a sentence; "" if unknown."""
+    """On how many samples device and host decide alike; "" if unknown."""
     same = reading.number(reading.at(accuracy, "agreement", "same"))
     samples = reading.number(reading.at(accuracy, "agreement", "samples"))
     if same is None or not samples:
@@ -65,10 +65,8 @@ def agreement(accuracy: Mapping[str, Any]) -> str:
 def section(accuracy: Mapping[str, Any], manifest: Mapping[str, Any]) -> Section:
     metric = reading.text(accuracy.get("metric")) or "accuracy"
     shown = lines(accuracy, manifest)
-    rows: list[list[Cell | str]] = [
-        [x.label, x.shown, x.interval, figures.whole(x.samples), x.method] for x in shown
-    ]
-    headings = (metric, "value", "95 % interval", "samples", "method")
+    rows = [[x.label, x.shown, x.interval, figures.whole(x.samples)] for x in shown]
+    headings = (metric, "value", "95 % interval", "samples")
     return Section(
         "accuracy",
         "Accuracy",
@@ -81,7 +79,9 @@ def section(accuracy: Mapping[str, Any], manifest: Mapping[str, Any]) -> Section
 def _notes(shown: list[Line], agreed: str) -> tuple[str, ...]:
     if not shown:
         return ("No accuracy was measured.",)
-    return (f"Device and host agree on {agreed}.",) if agreed else ()
+    methods = sorted({line.method for line in shown} - {""})
+    said = [f"Device and host decide alike on {agreed}."] if agreed else []
+    return (*said, *([f"Intervals by: {', '.join(methods)}."] if methods else []))
 
 
 def _picture(metric: str, shown: list[Line]) -> tuple[Picture, ...]:

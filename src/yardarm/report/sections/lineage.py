@@ -85,6 +85,7 @@ def environment(result: Mapping[str, Any]) -> Section:
         tables=tables(
             _compared(before, after) if paired else pairs("", ()),
             pairs("Settings" if paired else "Surroundings of the run", reading.flat(rest)),
+            pairs("Processor, as the runtime sees it", reading.flat(result.get("cpu"))),
             pairs("Versions in the image", reading.flat(result.get("versions"))),
         ),
     )
@@ -125,5 +126,9 @@ def pairs(caption: str, rows: Iterable[tuple[str, str]]) -> Table:
 
 def _compared(before: Any, after: Any) -> Table:
     first, last = dict(reading.flat(before)), dict(reading.flat(after))
-    rows = [[key, first.get(key, ""), last.get(key, "")] for key in {**first, **last}]
+    rows = [
+        [key, first.get(key, ""), last.get(key, "")]
+        for key in {**first, **last}
+        if key != "t" and (first.get(key) or last.get(key))  # t is a clock, not a reading
+    ]
     return table("Before and after the run", ("reading", "before", "after"), rows)
