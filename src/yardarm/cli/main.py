@@ -12,6 +12,7 @@ import typer
 from yardarm.cli import console
 from yardarm.cli.verbs import (
     bench,
+    compile,
     deploy,
     detect,
     doctor,
@@ -32,7 +33,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for verb in (bench, deploy, detect, doctor, image, init, lab, profiles, report, ship, telemetry):
+for verb in (
+    bench,
+    compile,
+    deploy,
+    detect,
+    doctor,
+    image,
+    init,
+    lab,
+    profiles,
+    report,
+    ship,
+    telemetry,
+):
     verb.register(app)
 
 

@@ -1,0 +1,75 @@
+"""`yardarm compile`: the project's model made ready for a device class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from yardarm.cli import console, options
+
+if TYPE_CHECKING:
+    from yardarm.compile import Compiled
+
+
+def register(app: typer.Typer) -> None:
+    app.command("compile")(compile_model)
+
+
+def compile_model(
+    project: options.ProjectDir = Path(),
+    profile: options.ProfileName = None,
+    as_json: options.Json = False,
+    output: options.Output = None,
+) -> None:
+    """Quantize the project's model for a device class, and score what was written.
+
+    With --output the bundle's files and a report are written to that folder.
+
+    Example: yardarm compile --profile raspberry-pi-5 --output out
+    """
+    from yardarm.flow import compile as flow
+
+    with console.progress() as sink:
+        made = flow.compile_project(project, profile, sink, output=output)
+    console.show(_body(made), as_json=as_json, text=_text(made, output))
+
+
+def _body(made: Compiled) -> dict[str, Any]:
+    manifest = made.bundle.manifest
+    return {
+        "digest": made.bundle.digest,
+        "reference": f"bundle/{manifest['project']}/{manifest['profile']}",
+        "cached": made.cached,
+        "accuracy": manifest["accuracy"],
+        "size": {
+            "source_bytes": manifest["source"]["size"],
+            "model_bytes": manifest["model"]["size"],
+        },
+    }
+
+
+def _text(made: Compiled, output: Path | None) -> str:
+    manifest = made.bundle.manifest
+    accuracy, source, model = manifest["accuracy"], manifest["source"], manifest["model"]
+    rows = [
+        ["before", *_figures(accuracy["before"]), _mb(source["size"])],
+        ["after", *_figures(accuracy["after"]), _mb(model["size"])],
+        ["drop", *_figures(accuracy["drop"]), ""],
+    ]
+    lines = [
+        console.table(["", accuracy["metric"], "95 % interval", "model"], rows).rstrip(),
+        f"over {accuracy['after']['samples']} samples",
+        "",
+        f"bundle {made.bundle.digest}",
+    ]
+    return "\n".join([*lines, *([f"files  {output}"] if output else [])])
+
+
+def _figures(estimate: dict[str, Any]) -> list[str]:
+    return [f"{estimate['value']:.4f}", f"{estimate['low']:.4f} to {estimate['high']:.4f}"]
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.2f} MB"

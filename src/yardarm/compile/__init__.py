@@ -1,0 +1,7 @@
+"""From a model and data to a bundle: import, normalise, calibrate, search, verify."""
+
+from yardarm.compile.bundle import export
+from yardarm.compile.pipeline import Compiled, compile_bundle, compiled
+from yardarm.compile.session import Engine
+
+__all__ = ["Compiled", "Engine", "compile_bundle", "compiled", "export"]

@@ -1,0 +1,90 @@
+"""A model from its file, checked before anything is done with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import ModelProto, TensorProto, ValueInfoProto
+
+from yardarm.datasets import Tensor
+from yardarm.errors import InvalidInput, Unsupported
+
+LARGEST = 1_900_000_000  # bytes; protobuf can't hold a message of 2 GiB
+
+
+def present(file: Path) -> Path:
+    """Raises InvalidInput where there is no such file."""
+    if not file.is_file():
+        raise InvalidInput(
+            "there is no such model file", where=str(file), hint="set `source` under [model]"
+        )
+    return file
+
+
+def load(file: Path) -> ModelProto:
+    """Read an ONNX model with its external data.
+
+    Raises:
+        InvalidInput: missing, truncated, not ONNX, or a graph that breaks ONNX's own rules.
+        Unsupported: larger than one protobuf message can be.
+    """
+    model = _read(present(file))
+    if not model.graph.node:
+        raise InvalidInput("not an ONNX model: it has no graph", where=str(file))
+    if model.ByteSize() > LARGEST:
+        raise Unsupported(f"models above {LARGEST / 1e9:.1f} GB can't be compiled", where=str(file))
+    _check(model, file)
+    return model
+
+
+def _read(file: Path) -> ModelProto:
+    try:
+        return onnx.load(file)
+    except DecodeError:
+        raise InvalidInput(
+            "not an ONNX model, or a truncated one", where=str(file), hint="export it again"
+        ) from None
+    except (OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise InvalidInput(f"can't be read: {error}", where=str(file)) from None
+
+
+def _check(model: ModelProto, file: Path) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InvalidInput(f"not a valid ONNX model: {reason}", where=str(file)) from None
+
+
+def opset(model: ModelProto) -> int:
+    """The version of ONNX's default operator set; 0 where the model imports none."""
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    return max(versions, default=0)
+
+
+def inputs(model: ModelProto) -> tuple[Tensor, ...]:
+    """What has to be fed: the graph's inputs without those that initializers fill.
+
+    Raises:
+        Unsupported: an input that is no tensor of numbers, or has no sample axis.
+    """
+    filled = {tensor.name for tensor in model.graph.initializer}
+    return tuple(_tensor(value) for value in model.graph.input if value.name not in filled)
+
+
+def outputs(model: ModelProto) -> tuple[Tensor, ...]:
+    """What the graph answers. Raises as `inputs`."""
+    return tuple(_tensor(value) for value in model.graph.output)
+
+
+def _tensor(value: ValueInfoProto) -> Tensor:
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or kind.elem_type == TensorProto.UNDEFINED:
+        raise Unsupported("inputs and outputs must be tensors", where=value.name)
+    shape = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim)
+    if not shape:
+        raise Unsupported("it has no sample axis", where=value.name)
+    return Tensor(value.name, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)), shape)

@@ -1,0 +1,248 @@
+"""From a project's model to a bundle: the steps in their order, and what is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto
+
+import yardarm
+from yardarm import datasets
+from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Descriptor
+from yardarm.compile import bundle as bundles
+from yardarm.compile import importing
+from yardarm.compile.budget import check_budget
+from yardarm.compile.calibrate import Observed, calibrate
+from yardarm.compile.normalise import normalise
+from yardarm.compile.quantize import precisions
+from yardarm.compile.ranges import Range
+from yardarm.compile.search import search
+from yardarm.compile.statistics import statistics
+from yardarm.compile.verify import Verified, verify
+from yardarm.datasets import Dataset, Tensor
+from yardarm.digest import Digest, of_file, of_json, short
+from yardarm.errors import Unsupported
+from yardarm.events import Sink, step
+from yardarm.profiles import Profile
+from yardarm.project import Project
+from yardarm.store import Store
+
+SCHEMA = "yardarm.bundle/1"
+RECIPE = 1  # counts changes of this code that change its results
+FIRST = 8  # samples on which the normalised model is held against the original
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A bundle, and whether it was there already."""
+
+    bundle: Bundle
+    cached: bool
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a bundle is made from, and the digests that it carries on."""
+
+    model: Path
+    calibration: Dataset
+    evaluation: Dataset
+    digests: Mapping[str, Digest]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The compiled model, by which rule, and what calibration saw on the way."""
+
+    model: ModelProto
+    rule: str | None
+    observed: Mapping[str, Observed]
+    ranges: Mapping[str, Range]
+
+
+def compile_bundle(project: Project, profile: Profile, store: Store, sink: Sink) -> Bundle:
+    """The bundle of a project for a device class; see `compiled`."""
+    return compiled(project, profile, store, sink).bundle
+
+
+def compiled(project: Project, profile: Profile, store: Store, sink: Sink) -> Compiled:
+    """Compile, or find what was compiled from the same inputs; named `bundle/<project>/<profile>`.
+
+    Raises:
+        InvalidInput: model or data are missing, damaged or don't fit each other.
+        Unsupported: the profile's target, or the model, has no way.
+        BudgetNotMet: accuracy or size miss the project's budget; nothing is named then.
+        VerificationFailed: the model doesn't survive a step; which one is said.
+    """
+    _check_target(profile)
+    sources = _sources(project)
+    key = of_json(_inputs(project, profile, sources.digests))
+    found = _recorded(store, key)
+    bundle = found or _compile(project, profile, store, sources, sink)
+    if found:
+        with step(sink, "compile", "compile") as running:
+            running.cached, running.detail = True, short(found.digest)
+    else:
+        store.record_step(key, {"bundle": bundle.digest})
+    check_budget(bundle.manifest, project.budget)
+    bundles.name(store, bundle, f"bundle/{project.name}/{profile.name}")
+    return Compiled(bundle, cached=found is not None)
+
+
+def _check_target(profile: Profile) -> None:
+    if profile.runtime.target != "onnxruntime":
+        raise Unsupported(
+            f"compiling for {profile.runtime.target} is not there yet",
+            where=f"profile {profile.name}",
+            hint="use a profile whose target is onnxruntime; see `yardarm profiles`",
+        )
+
+
+def _sources(project: Project) -> Sources:
+    model = importing.present(project.path(project.model.source))
+    calibration = datasets.open_dataset(project.path(project.data.calibration))
+    evaluation = datasets.open_dataset(project.path(project.data.evaluation))
+    datasets.check_labels(evaluation, project.data.labels)
+    files = {"source": model, "calibration": calibration.file, "evaluation": evaluation.file}
+    digests = {name: of_file(file) for name, file in files.items()}
+    return Sources(model, calibration, evaluation, digests)
+
+
+def _inputs(project: Project, profile: Profile, digests: Mapping[str, Digest]) -> dict[str, Any]:
+    """Everything that the bundle's bytes depend on."""
+    return {
+        "step": "compile",
+        "recipe": RECIPE,
+        "names": [project.name, profile.name, Path(project.model.source).name],
+        "digests": digests,
+        "options": _options(project, profile),
+        "opset": [profile.runtime.opset_min, profile.runtime.opset_max],
+        "tools": _tools(),
+    }
+
+
+def _options(project: Project, profile: Profile) -> dict[str, Any]:
+    return {
+        "batch": project.data.batch,
+        "labels": project.data.labels,
+        "metric": project.metric.model_dump(mode="json"),
+        "precision": "int8" if "int8" in profile.runtime.precisions else "fp32",
+        "quantization": profile.quantization.model_dump(mode="json"),
+    }
+
+
+def _tools() -> dict[str, str]:
+    return {"yardarm": yardarm.__version__} | {
+        name: version(name) for name in ("onnx", "onnxruntime", "numpy")
+    }
+
+
+def _recorded(store: Store, key: Digest) -> Bundle | None:
+    recorded = store.step(key)
+    return bundles.load(store, recorded["bundle"]) if recorded else None
+
+
+def _compile(
+    project: Project, profile: Profile, store: Store, sources: Sources, sink: Sink
+) -> Bundle:
+    with step(sink, "import", "import the model") as running:
+        original = importing.load(sources.model)
+        inputs = importing.inputs(original)
+        datasets.check_inputs(sources.calibration, inputs)
+        datasets.check_inputs(sources.evaluation, inputs)
+        sample = next(sources.calibration.batches(FIRST, [tensor.name for tensor in inputs]))
+        low, high = profile.runtime.opset_min, profile.runtime.opset_max
+        prepared = normalise(original, low, high, sample)
+        running.detail = f"{len(prepared.graph.node)} nodes, {_opsets(original, prepared)}"
+    made = _make(prepared, project, profile, sources, sink)
+    with step(sink, "verify", "verify the written file") as running:
+        data = bundles.serialised(made.model, original)
+        model = store.put(data, MEDIA_OCTETS, {TITLE: bundles.MODEL})
+        written = store.path(model.digest)
+        verified = verify(original, written, sources.evaluation, project, running)
+        running.detail = f"{verified.before.value:.4f} before, {verified.after.value:.4f} after"
+    manifest = _manifest(
+        project, profile, sources, original=original, made=made, model=model, verified=verified
+    )
+    seen = statistics(made.observed, made.ranges, [tensor.name for tensor in inputs])
+    return bundles.put(store, model, manifest, seen, verified.golden)
+
+
+def _opsets(original: ModelProto, prepared: ModelProto) -> str:
+    had, has = importing.opset(original), importing.opset(prepared)
+    return f"operator set {has}" if had == has else f"operator set {had} raised to {has}"
+
+
+def _make(
+    model: ModelProto, project: Project, profile: Profile, sources: Sources, sink: Sink
+) -> _Made:
+    calibration, batch = sources.calibration, project.data.batch
+    with step(sink, "calibrate", "calibrate") as running:
+        observed = calibrate(model, calibration, batch, running)
+        running.detail = f"{len(observed)} tensors over {calibration.samples} samples"
+    if "int8" not in profile.runtime.precisions:
+        return _Made(model, None, observed, {})
+    with step(sink, "quantize", "quantize") as running:
+        choice = search(
+            model, observed, profile.quantization, dataset=calibration, batch=batch, step=running
+        )
+        running.detail = f"ranges by {choice.rule}"
+    return _Made(choice.model, choice.rule, observed, choice.ranges)
+
+
+def _manifest(
+    project: Project,
+    profile: Profile,
+    sources: Sources,
+    *,
+    original: ModelProto,
+    made: _Made,
+    model: Descriptor,
+    verified: Verified,
+) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "project": project.name,
+        "profile": profile.name,
+        "target": profile.runtime.target,
+        "source": {
+            "file": sources.model.name,
+            "digest": sources.digests["source"],
+            "size": sources.model.stat().st_size,
+            "opset": importing.opset(original),
+        },
+        "data": {
+            "calibration": _data(sources.calibration, sources.digests["calibration"]),
+            "evaluation": _data(sources.evaluation, sources.digests["evaluation"]),
+        },
+        "options": _options(project, profile) | {"ranges": made.rule},
+        "tools": _tools(),
+        "model": {
+            "digest": model.digest,
+            "size": model.size,
+            "opset": importing.opset(made.model),
+        },
+        "accuracy": {
+            "metric": project.metric.name,
+            "output": verified.output,
+            "before": asdict(verified.before),
+            "after": asdict(verified.after),
+            "drop": asdict(verified.drop),
+        },
+        "inputs": [_port(tensor) for tensor in importing.inputs(original)],
+        "outputs": [_port(tensor) for tensor in importing.outputs(original)],
+        "nodes": precisions(made.model),
+    }
+
+
+def _data(dataset: Dataset, digest: Digest) -> dict[str, Any]:
+    return {"digest": digest, "samples": dataset.samples}
+
+
+def _port(tensor: Tensor) -> dict[str, Any]:
+    """`shape` as onnxruntime tells it, None where an axis has any length."""
+    return {"name": tensor.name, "dtype": str(tensor.dtype), "shape": list(tensor.shape)}

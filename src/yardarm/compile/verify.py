@@ -1,0 +1,159 @@
+"""The written file, loaded and scored on the evaluation set beside the model it came from.
+
+It also yields the golden inputs, by which a device shows that it runs the same model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from yardarm import metrics
+from yardarm.artifacts import Estimate
+from yardarm.compile.session import Arrays, Engine
+from yardarm.datasets import Dataset
+from yardarm.errors import InvalidInput, VerificationFailed
+from yardarm.events import Step
+from yardarm.project import Project
+
+GOLDEN = 8
+TOLERANCE = 0.05
+"""Share of an output's observed range by which a device may differ. int8 kernels round
+differently on ARM and x86: up to 1.6 % of the range was seen on correct devices."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What the evaluation set says about a compiled model.
+
+    Attributes:
+        output: the name of the output that was scored.
+        golden: `input/<name>` and `output/<name>` [G, …], `tolerance/<name>` float64 [2]
+            (absolute, relative).
+    """
+
+    output: str
+    before: Estimate
+    after: Estimate
+    drop: Estimate
+    golden: Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """Answers over the whole set: the scored output [N, …], and every output's range."""
+
+    scored: NDArray[np.generic]
+    low: Mapping[str, float]
+    high: Mapping[str, float]
+
+
+def verify(
+    original: ModelProto, written: Path, dataset: Dataset, project: Project, step: Step
+) -> Verified:
+    """Score both models on the same samples.
+
+    Raises:
+        InvalidInput: labels or the scored output don't fit the metric.
+        Unsupported: the written file doesn't load.
+        VerificationFailed: the written file answers NaN or infinity.
+    """
+    labels = dataset.read(project.data.labels)
+    engine, batch = Engine(written), project.data.batch
+    output = project.metric.output or engine.outputs[0]
+    if output not in engine.outputs:
+        held = ", ".join(engine.outputs)
+        raise InvalidInput(f"the model has no output {output!r} (it has: {held})", where="metric")
+    before = _pass(Engine(original), dataset, batch, output, step=step, begun=0)
+    after = _pass(engine, dataset, batch, output, step=step, begun=dataset.samples)
+    _finite(after)
+    scores = [
+        metrics.scores(project.metric.name, {output: side.scored}, labels, output)
+        for side in (before, after)
+    ]
+    chosen = _steady(before, after, output)
+    return Verified(
+        output,
+        metrics.estimate(scores[0]),
+        metrics.estimate(scores[1]),
+        metrics.paired_drop(scores[0], scores[1]),
+        _golden(engine, _picked(dataset, chosen, engine.inputs, batch), after),
+    )
+
+
+def _pass(
+    engine: Engine, dataset: Dataset, batch: int, output: str, *, step: Step, begun: int
+) -> _Pass:
+    parts: list[NDArray[np.generic]] = []
+    low, high = dict[str, float](), dict[str, float]()
+    done = begun
+    for feed, answers in engine.over(dataset, batch):
+        parts.append(answers[output])
+        for name, values in answers.items():
+            if values.size:
+                low[name] = float(np.minimum(low.get(name, np.inf), np.min(values)))
+                high[name] = float(np.maximum(high.get(name, -np.inf), np.max(values)))
+        done += len(feed[engine.inputs[0]])
+        step.advance(done, 2 * dataset.samples, "samples")
+    return _Pass(np.concatenate(parts), low, high)
+
+
+def _finite(after: _Pass) -> None:
+    broken = [
+        name for name in after.low if not np.isfinite([after.low[name], after.high[name]]).all()
+    ]
+    if broken:
+        raise VerificationFailed(
+            "the compiled model answers NaN or infinity", where=f"outputs {', '.join(broken)}"
+        )
+
+
+def _steady(before: _Pass, after: _Pass, output: str) -> NDArray[np.int64]:
+    """Samples for the golden inputs, spread over the set.
+
+    Where quantization alone moved the answer by more than the tolerance, rounding matters
+    much, and a correct device may differ too: those samples are poor witnesses.
+    """
+    span = after.high[output] - after.low[output]
+    rows = [
+        np.asarray(side.scored, np.float64).reshape(len(side.scored), -1)
+        for side in (before, after)
+    ]
+    moved = np.abs(rows[0] - rows[1]).max(axis=1)
+    steady = np.flatnonzero(moved <= TOLERANCE / 2 * span)
+    if len(steady) < GOLDEN:
+        steady = np.sort(np.argsort(moved, kind="stable")[:GOLDEN])
+    places = np.linspace(0, len(steady) - 1, min(GOLDEN, len(steady)))
+    return np.asarray(steady[places.round().astype(np.int64)], np.int64)
+
+
+def _picked(
+    dataset: Dataset, chosen: NDArray[np.int64], names: tuple[str, ...], batch: int
+) -> Arrays:
+    """The samples `chosen` (ascending) of the arrays `names`."""
+    parts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in names}
+    start = 0
+    for feed in dataset.batches(batch, names):
+        length = len(feed[names[0]])
+        inside = chosen[(chosen >= start) & (chosen < start + length)] - start
+        for name in names:
+            parts[name].append(feed[name][inside])
+        start += length
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def _golden(engine: Engine, inputs: Arrays, after: _Pass) -> dict[str, NDArray[np.generic]]:
+    golden: dict[str, NDArray[np.generic]] = {}
+    for name, values in inputs.items():
+        golden[f"input/{name}"] = values
+    for name, values in engine.run(inputs).items():
+        span = after.high.get(name, 0.0) - after.low.get(name, 0.0)
+        allowed = TOLERANCE * span if values.dtype.kind == "f" else 0.0
+        golden[f"output/{name}"] = values
+        golden[f"tolerance/{name}"] = np.array([allowed, 0.0], np.float64)
+    return golden
