@@ -13,7 +13,7 @@ import numpy as np
 from yardarm_runtime import arrays, environment, latency
 from yardarm_runtime.accuracy import outputs_over
 from yardarm_runtime.counters import Counters, CountersFile
-from yardarm_runtime.engine import Engine
+from yardarm_runtime.engine import REFUSALS, Engine
 from yardarm_runtime.problems import Problem
 from yardarm_wire.files import FILES
 
@@ -123,7 +123,10 @@ def _timed(
             file.update(force=end == samples.count)
         progress("latency", end, samples.count)
 
-    return latency.timed(engine.bound(first), plan["iterations"], plan["warmup"], between)
+    try:
+        return latency.timed(engine.bound(first), plan["iterations"], plan["warmup"], between)
+    except REFUSALS as error:
+        raise Problem("the model failed while it was timed: %s" % error) from None
 
 
 def _versions() -> Dict[str, str]:

@@ -103,22 +103,15 @@ class Engine:
     def bound(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Callable[[], Any]:
         """One inference of `feeds` with nothing left to prepare; outputs stay in the engine.
 
-        Outputs get their memory beforehand where their shapes are fixed; otherwise
-        onnxruntime allocates them in every run.
+        The outputs of one run give the shapes for which memory is set aside: the same
+        inputs have outputs of the same shape.
         """
         binding = self.session.io_binding()
         for name, array in feeds.items():
             binding.bind_ortvalue_input(name, _value(array))
-        first = self.run(feeds)
-        for port in self.outputs:
-            self._bind_output(binding, port, first[port.name])
+        for name, array in self.run(feeds).items():
+            binding.bind_ortvalue_output(name, _value(array))
         return functools.partial(self.session.run_with_iobinding, binding)
-
-    def _bind_output(self, binding: Any, port: Port, example: np.ndarray[Any, Any]) -> None:
-        if None in port.shape[1:]:
-            binding.bind_output(port.name, "cpu")
-            return
-        binding.bind_ortvalue_output(port.name, _value(example))
 
 
 def _value(array: np.ndarray[Any, Any]) -> Any:

@@ -98,7 +98,7 @@ def _drain(server: Any, file: Optional[CountersFile]) -> None:
         return not busy or time.monotonic() > deadline
 
     _loop(server, done, file)
-    server.task_dispatcher.shutdown(timeout=1)
+    server.task_dispatcher.shutdown(timeout=0.1)
     wasyncore.close_all(server._map)
 
 
