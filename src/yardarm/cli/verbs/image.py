@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from yardarm.cli import console, options
+from yardarm.digest import short
 
 if TYPE_CHECKING:
     from yardarm.flow.image import Composed
@@ -57,31 +58,39 @@ def _body(composed: Composed) -> dict[str, Any]:
 
 
 def _text(composed: Composed) -> str:
-    body = _body(composed)
-    layers = [
+    found = composed.image
+    size = sum(layer.size for layer in found.layers)
+    return "\n".join(
         [
-            layer["name"],
-            _mb(layer["size_bytes"]),
-            "yes" if layer["cached"] else "no",
-            layer["digest"],
+            f"image   {found.digest}",
+            f"config  {found.config.digest}",
+            f"size    {_mb(size)} in {len(found.layers)} layers",
+            "",
+            console.table(["layer", "size", "cached", "digest"], _layers(composed)),
+            console.table(["contents", "version", "layer"], _contents(composed)),
         ]
-        for layer in body["layers"]
+    )
+
+
+def _layers(composed: Composed) -> list[list[str]]:
+    return [
+        [
+            layer.name,
+            _mb(layer.blob.size),
+            "yes" if layer.cached else "no",
+            short(layer.blob.digest),
+        ]
+        for layer in composed.layers
     ]
-    contents = [
+
+
+def _contents(composed: Composed) -> list[list[str]]:
+    """What people look for first: the topmost layer comes first."""
+    return [
         [name, version, layer.name]
         for layer in reversed(composed.layers)
         for name, version in sorted(layer.contents.items())
     ]
-    return "\n".join(
-        [
-            f"image   {body['digest']}",
-            f"config  {body['config']}",
-            f"size    {_mb(body['size_bytes'])} in {len(layers)} layers",
-            "",
-            console.table(["layer", "size", "cached", "digest"], layers),
-            console.table(["contents", "version", "layer"], contents),
-        ]
-    )
 
 
 def _mb(size: int) -> str:
