@@ -16,8 +16,7 @@ def test_every_call_is_timed_once_and_in_order():
     assert [b for b, _ in seen] == [0] + [e for _, e in seen[:-1]] and seen[-1][1] == 40
     table = samples.table()
     inside = [at - calls[5] for at in calls[5:]]
-    first = calls[5] - 0
-    assert table[0, 0] == 0 and first > 0
+    assert table[0, 0] == 0
     for at, (start, duration) in zip(inside, table.tolist(), strict=True):
         assert start <= at + table[0, 1] and at <= start + duration
 
@@ -36,4 +35,4 @@ def test_the_collector_rests_while_timing_and_works_afterwards():
 def test_the_floor_is_positive_and_small():
     """An idle machine says 60 ns and 175 ns; the bounds allow for a busy one."""
     floor = latency.floor()
-    assert 0 < floor["floor_ns"] <= floor["iteration_ns"] * 2 < 40_000
+    assert 0 < floor["floor_ns"] <= floor["iteration_ns"] < 20_000
