@@ -165,6 +165,10 @@ def result(
 ) -> dict[str, Any]:
     body = manifest()
     status = "EMULATED" if emulated else "VALID"
+    timed = latency(durations(300) if samples is None else samples)
+    lack = timed["insufficient"].get("p99")
+    reasons = ["emulated: latency is not the device's"] if emulated else []
+    reasons += [f"p99 needs 662 samples, the run has {lack['have']}"] if lack else []
     return {
         "schema": "yardarm.result/1",
         "project": "text-angle",
@@ -172,7 +176,7 @@ def result(
         "host": "lab:pi5" if emulated else "pi@kitchen",
         "created": "2026-03-01T12:34:56Z",
         "emulated": emulated,
-        "verdict": {"status": status, "reasons": ["p99 needs 662 samples, the run has 300"]},
+        "verdict": {"status": status, "reasons": reasons},
         "device": facts() | {"emulated": emulated},
         "release": {"digest": digest("f"), "version": 3},
         "bundle": {"digest": digest("b"), "manifest": body},
@@ -187,7 +191,7 @@ def result(
             "device": estimate(0.955, 0.940, 0.966),
             "agreement": {"same": 998, "samples": 1000},
         },
-        "latency": latency(durations(300) if samples is None else samples),
+        "latency": timed,
         "telemetry": {"records": records(seconds)},
         "environment": {
             "before": surroundings(1_764_000_000.25, 48.2, 0.2),
