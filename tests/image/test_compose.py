@@ -13,7 +13,9 @@ from yardarm import image
 from yardarm.artifacts import MEDIA_LAYER, Image
 from yardarm.digest import Digest
 from yardarm.errors import Unsupported, YardarmError
-from yardarm.events import Event, Finished
+from yardarm.events import Event, Finished, silent
+from yardarm.image import wheels
+from yardarm.image.requirements import request
 from yardarm.profiles import Profile
 from yardarm.store import Store
 
@@ -150,13 +152,10 @@ def test_a_full_disk_under_an_archive_keeps_the_old_one(
 def test_a_full_disk_under_the_cache(
     composed: Image, pi5: Profile, tiny_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from yardarm.events import silent
-    from yardarm.image import wheels
-
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_disk))
 
     with pytest.raises(YardarmError, match="no space left"):
-        wheels.make(wheels.request((), pi5), Store(tmp_path / "store"), silent)
+        wheels.make(request((), pi5), Store(tmp_path / "store"), silent)
 
     left = [file.suffix for file in (tiny_disk / "yardarm/wheels").iterdir()]
     assert left == [".lock"]

@@ -13,7 +13,7 @@ import pytest
 from yardarm.errors import InvalidInput, Unsupported
 from yardarm.events import silent
 from yardarm.image import wheels
-from yardarm.image.wheels import Request
+from yardarm.image.requirements import Request, request
 from yardarm.store import Store
 
 ANY = "py3-none-any"
@@ -132,7 +132,7 @@ def test_the_request_of_a_profile(pi5) -> None:
     runtime = pi5.runtime.model_copy(update={"exclude": ("onnxruntime==1.21.0; dies on the A72",)})
     profile = pi5.model_copy(update={"runtime": runtime})
 
-    assert wheels.request(["pillow>=10", "numpy<3"], profile) == Request(
+    assert request(["pillow>=10", "numpy<3"], profile) == Request(
         ("numpy<3", "onnxruntime", "pillow>=10", "psutil", "waitress"),
         ("onnxruntime!=1.21.0",),
         "3.11",
@@ -147,14 +147,14 @@ def test_the_request_of_a_profile(pi5) -> None:
 def test_the_newest_platform_that_the_glibc_has(pi5, glibc: str, platform: str) -> None:
     profile = pi5.model_copy(update={"os": pi5.os.model_copy(update={"glibc": glibc})})
 
-    assert wheels.request((), profile).platform == f"aarch64-manylinux_{platform}"
+    assert request((), profile).platform == f"aarch64-manylinux_{platform}"
 
 
 def test_a_glibc_older_than_all_wheels(pi5) -> None:
     profile = pi5.model_copy(update={"os": pi5.os.model_copy(update={"glibc": "2.12"})})
 
     with pytest.raises(Unsupported, match=r"glibc 2\.12"):
-        wheels.request((), profile)
+        request((), profile)
 
 
 @pytest.mark.parametrize(
@@ -163,19 +163,19 @@ def test_a_glibc_older_than_all_wheels(pi5) -> None:
 )
 def test_only_names_are_requirements(pi5, text: str) -> None:
     with pytest.raises(InvalidInput, match="not the name of a package"):
-        wheels.request([text], pi5)
+        request([text], pi5)
 
 
 @pytest.mark.parametrize("text", ["a", "a[b,c]>=1,<2", 'a; python_version < "3.12"', "A.b_c==1.*"])
 def test_names_with_versions_extras_and_markers(pi5, text: str) -> None:
-    assert text in wheels.request([text], pi5).requirements
+    assert text in request([text], pi5).requirements
 
 
 def test_an_exclusion_that_is_not_one_version(pi5) -> None:
     runtime = pi5.runtime.model_copy(update={"exclude": ("onnxruntime>1",)})
 
     with pytest.raises(InvalidInput, match="onnxruntime>1"):
-        wheels.request((), pi5.model_copy(update={"runtime": runtime}))
+        request((), pi5.model_copy(update={"runtime": runtime}))
 
 
 @pytest.mark.parametrize("loaded", [True, False])

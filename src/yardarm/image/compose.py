@@ -12,6 +12,7 @@ from yardarm.events import Sink, silent, step
 from yardarm.image import base, runtime, wheels
 from yardarm.image.config import config
 from yardarm.image.layer import Layer
+from yardarm.image.requirements import request
 from yardarm.image.room import enough_room
 from yardarm.profiles import Profile
 from yardarm.store import Store
@@ -52,7 +53,7 @@ def layers(
             where=profile.name,
             hint="its vendor's base image is needed, which is not supported yet",
         )
-    wanted = wheels.request(requirements, profile)
+    wanted = request(requirements, profile)
     code = runtime.sources()
     with enough_room(store.root):
         return (
@@ -63,7 +64,9 @@ def layers(
                 store,
                 sink,
             ),
-            _layer("wheels", wanted.key, lambda: wheels.make(wanted, store, sink), store, sink),
+            _layer(
+                "wheels", wheels.key(wanted), lambda: wheels.make(wanted, store, sink), store, sink
+            ),
             _layer("runtime", runtime.key(code), lambda: runtime.make(code, store), store, sink),
         )
 

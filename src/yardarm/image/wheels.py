@@ -11,8 +11,8 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,18 @@ import uv
 from yardarm import digest, paths, process
 from yardarm.artifacts import MEDIA_LAYER
 from yardarm.digest import Digest
-from yardarm.errors import InvalidInput, Unsupported, YardarmError
+from yardarm.errors import Unsupported, YardarmError
 from yardarm.events import Sink, step
 from yardarm.image import entries, layer
 from yardarm.image.entries import Entry
+from yardarm.image.requirements import Request, name
 from yardarm.image.room import no_room
-from yardarm.profiles import Profile
 from yardarm.store import Store, exclusive
 
 LIBRARY = "opt/yardarm/lib"
-ALWAYS = ("numpy", "onnxruntime", "psutil", "waitress")
 
 _RULES = 1
 """Raise it when another choice of files is made that the lists below don't show."""
-
-# The glibc 2.x minor versions that uv has an aarch64 platform for.
-_GLIBC_MINORS = (17, 28, *range(31, 41))
-
-_REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]@/]*\])?[^@/]*")
-_EXCLUDED = re.compile(r"\s*([A-Za-z0-9._-]+)\s*==\s*([A-Za-z0-9.*+!]+)\s*(;.*)?")
 
 _DROPPED = (
     *("bin/*", ".lock", "*.pyc", "*__pycache__*"),
@@ -57,38 +50,10 @@ _OUT = re.compile("|".join(map(fnmatch.translate, _DROPPED)))
 _IN = re.compile("|".join(map(fnmatch.translate, _KEPT)))
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked of uv. Its digest names the result in the caches."""
-
-    requirements: tuple[str, ...]
-    constraints: tuple[str, ...]
-    python: str
-    platform: str
-
-    @property
-    def key(self) -> Digest:
-        rules = [_RULES, _DROPPED, _KEPT, layer.WRITER, layer.epoch()]
-        return digest.of_json(
-            ["image/wheels", self.requirements, self.constraints, self.python, self.platform, rules]
-        )
-
-
-def request(requirements: Sequence[str], profile: Profile) -> Request:
-    """The project's requirements and the runtime's own, for a device class.
-
-    Raises:
-        InvalidInput: a requirement is a path, an address or an option.
-        Unsupported: the profile's glibc is older than any that wheels are made for.
-    """
-    own = {_checked(text.strip()) for text in requirements}
-    named = {_name(text) for text in own}
-    return Request(
-        tuple(sorted(own | {name for name in ALWAYS if name not in named})),
-        tuple(map(_constraint, profile.runtime.exclude)),
-        profile.os.python,
-        _platform(profile.os.glibc),
-    )
+def key(wanted: Request) -> Digest:
+    """Names the layer, in the store and in the user's cache, by what is asked for."""
+    rules = [_RULES, _DROPPED, _KEPT, layer.WRITER, layer.epoch()]
+    return digest.of_json(["image/wheels", asdict(wanted), rules])
 
 
 def keep(path: str) -> bool:
@@ -103,7 +68,7 @@ def make(wanted: Request, store: Store, sink: Sink) -> dict[str, object]:
         Unsupported: a requirement does not exist, has no wheel for the platform, or the
             index can't be reached; the hint is uv's reason.
     """
-    folder = paths.cache() / "wheels" / digest.short(wanted.key)
+    folder = paths.cache() / "wheels" / digest.short(key(wanted))
     with step(sink, "image/resolve", "aarch64 wheels") as progress:
         with exclusive(folder.with_suffix(".lock"), "installing wheels", wait=600.0):
             progress.cached = (folder / "contents.json").is_file()
@@ -153,14 +118,10 @@ def _install(wanted: Request, work: Path) -> None:
 def _failure(wanted: Request, reason: str) -> YardarmError:
     if os.strerror(errno.ENOSPC) in reason:
         return no_room(paths.cache())
-    named = [text for text in wanted.requirements if _name(text) in reason.lower()]
+    named = [text for text in wanted.requirements if name(text) in reason.lower()]
     asked = ", ".join(named or wanted.requirements)
     where = f"{wanted.platform}, Python {wanted.python}"
     return Unsupported(f"no way onto the device for {asked}", where=where, hint=_tidy(reason))
-
-
-def _name(requirement: str) -> str:
-    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower()
 
 
 def _tidy(reason: str) -> str:
@@ -198,32 +159,3 @@ def _contents(library: Path) -> dict[str, str]:
         headers: Any = parser.parsebytes(metadata.read_bytes())
         found[str(headers["Name"])] = str(headers["Version"])
     return found
-
-
-def _checked(text: str) -> str:
-    if not _REQUIREMENT.fullmatch(text):
-        raise InvalidInput(
-            f"not the name of a package: {text!r}",
-            where="[image] requirements",
-            hint="name packages of an index, with versions if need be, such as pillow>=10",
-        )
-    return text
-
-
-def _constraint(excluded: str) -> str:
-    found = _EXCLUDED.fullmatch(excluded)
-    if not found:
-        raise InvalidInput(
-            f"not a version to exclude: {excluded!r}",
-            where="runtime.exclude of the device profile",
-            hint="write NAME==VERSION; REASON",
-        )
-    return f"{found[1]}!={found[2]}"
-
-
-def _platform(glibc: str) -> str:
-    major, minor = (int(part) for part in glibc.split(".")[:2])
-    fitting = [known for known in _GLIBC_MINORS if (2, known) <= (major, minor)]
-    if not fitting:
-        raise Unsupported(f"no aarch64 wheels exist for glibc {glibc}", where="os.glibc")
-    return f"aarch64-manylinux_2_{fitting[-1]}"
