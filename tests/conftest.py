@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["lab_fixtures"]
+
 PROGRAM = Path(sys.executable).parent / "yardarm"
 REPOSITORY = Path(__file__).parents[1]
 DEBIAN_TOOLS = ("apt-get", "dpkg-query", "ip", "mmdebstrap", "qemu-aarch64-static", "unshare")

@@ -15,8 +15,17 @@ _QEMU = {"0xd03": "cortex-a53", "0xd08": "cortex-a72", "0xd0b": "cortex-a76"}
 
 def text(cpu: Cpu) -> str:
     """/proc/cpuinfo as an arm64 kernel prints it, with no more cores than this machine has."""
-    cores = min(cpu.cores, len(os.sched_getaffinity(0)))
-    return "\n".join(_core(cpu, number) for number in range(cores)) + "\n"
+    return "\n".join(_core(cpu, number) for number in range(cores(cpu))) + "\n"
+
+
+def cores(cpu: Cpu) -> int:
+    return min(cpu.cores, len(os.sched_getaffinity(0)))
+
+
+def lists(cpu: Cpu) -> dict[str, str]:
+    """Files below /sys/devices/system/cpu: without them libraries take no notice of cpuinfo."""
+    shown = "0" if cores(cpu) == 1 else f"0-{cores(cpu) - 1}"
+    return {name: f"{shown}\n" for name in ("possible", "present", "online")}
 
 
 def _core(cpu: Cpu, number: int) -> str:

@@ -103,6 +103,8 @@ def furnish(lab: Lab, state: State, profile: Profile) -> None:
     _write(upper / "etc/ssh/sshd_config", settings)
     _write(upper / "etc/ssh/ssh_host_ed25519_key", (own / "host_key").read_text(), mode=0o600)
     _write(upper / "root/.ssh/authorized_keys", (own / "client_key.pub").read_text(), mode=0o600)
+    for name, text in cpuinfo.lists(profile.cpu).items():
+        _write(upper / "sys/devices/system/cpu" / name, text)
     for private in ("root", "root/.ssh"):
         (upper / private).chmod(0o700)
     public = " ".join((own / "host_key.pub").read_text().split()[:2])
