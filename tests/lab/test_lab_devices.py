@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -189,3 +190,16 @@ def _until(happened, seconds: float = 60) -> None:  # type: ignore[no-untyped-de
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.002)
+
+
+def test_the_verbs(place: Lab, cli: Callable[..., Any]) -> None:
+    assert cli("lab", "list").stdout.startswith("no lab devices")
+    cli("lab", "down", code=2)
+    said = cli("lab", "up", "orin", "--profile", "jetson-orin-nano-8gb")
+    assert "emulated: latency is not the device's" in said.stderr
+    assert "CPU part only" in said.stderr
+    [listed] = cli("lab", "list", "--json").json
+    assert (listed["name"], listed["status"], listed["emulated"]) == ("orin", "up", True)
+    assert cli("lab", "ssh", "orin", "--", "grep -c 0xd42 /proc/cpuinfo").stdout.strip() > "0"
+    assert cli("lab", "down", "--all", "--json").json == {"removed": ["orin"]}
+    assert left(place) == []

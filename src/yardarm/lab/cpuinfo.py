@@ -25,7 +25,7 @@ def cores(cpu: Cpu) -> int:
 def lists(cpu: Cpu) -> dict[str, str]:
     """Files below /sys/devices/system/cpu: without them libraries take no notice of cpuinfo."""
     shown = "0" if cores(cpu) == 1 else f"0-{cores(cpu) - 1}"
-    return {name: f"{shown}\n" for name in ("possible", "present", "online")}
+    return dict.fromkeys(("possible", "present", "online"), f"{shown}\n")
 
 
 def _core(cpu: Cpu, number: int) -> str:
