@@ -17,8 +17,8 @@ from yardarm.compile.session import Engine
 from yardarm.datasets import Dataset
 from yardarm.events import Step
 
-KEPT = 16_384  # values of one tensor and sample that are counted: more change no range
-WORKING_SET = 64_000_000  # bytes of activations held at a time
+KEPT = 4_096  # values of one tensor and sample that are counted: more change no range
+WORKING_SET = 32_000_000  # bytes of activations held at a time
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Observed:
         self.low, self.high = float(np.minimum(self.low, low)), float(np.maximum(self.high, high))
         if not self.finite:
             return
-        self.total += float(np.sum(values, dtype=np.float64))
+        self.total += _total(values, samples)
         self.count += values.size
         self.histogram.add(_thinned(values, samples), max(abs(low), abs(high)))
 
@@ -109,9 +109,21 @@ def _affordable(engine: Engine, dataset: Dataset) -> int:
     return max(1, WORKING_SET // max(1, sum(values.nbytes for values in answers.values())))
 
 
+def _total(values: NDArray[np.generic], samples: int) -> float:
+    """float32 sums a sample at a time, pairwise; float64 above."""
+    wide = np.float32 if values.dtype == np.float32 else np.float64
+    rows = _rows(values, samples)
+    return float(rows.sum(axis=1, dtype=wide).sum(dtype=np.float64))
+
+
+def _rows(values: NDArray[np.generic], samples: int) -> NDArray[np.generic]:
+    """One row a sample; a single row where the first axis is not the samples'."""
+    return values.reshape(samples if values.shape[:1] == (samples,) else 1, -1)
+
+
 def _thinned(values: NDArray[np.generic], samples: int) -> NDArray[np.generic]:
     """Every so-manieth value of each sample, so that what is counted of a sample does not
     depend on its batch. An odd stride does not lock onto rows or channels of even length."""
-    rows = values.reshape(samples if values.shape[:1] == (samples,) else 1, -1)
+    rows = _rows(values, samples)
     stride = -(-rows.shape[1] // KEPT) | 1
     return rows[:, ::stride]

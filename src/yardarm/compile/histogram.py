@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 2048  # bins on either side of zero
-FINEST = -140  # exponent of the narrowest bin: below float32's smallest normal
+FINEST = -120  # exponent of the narrowest bin, whose inverse float32 can still hold
 
 
 @dataclass
@@ -31,15 +31,15 @@ class Histogram:
     def add(self, values: NDArray[np.generic], largest: float) -> None:
         """Count finite numbers of any type. `largest` bounds their magnitude."""
         self._widen(largest)
-        plain = values.ravel() if values.dtype == np.float32 else values.ravel().astype(np.float64)
-        scaled = np.floor(np.ldexp(plain, -self.exponent)).astype(np.int32)
-        bins = np.clip(scaled + SIDE, 0, 2 * SIDE - 1)
-        self.counts += np.bincount(bins, minlength=2 * SIDE)
+        scale = 2.0**-self.exponent  # exact in float32, so that its values need no copy
+        wide = values if values.dtype == np.float32 else values.astype(np.float64)
+        bins = np.floor(np.multiply(wide, scale, dtype=wide.dtype)).astype(np.intp).ravel()
+        self.counts += np.bincount(bins + SIDE, minlength=2 * SIDE)
 
     def _widen(self, largest: float) -> None:
         needed = _exponent(largest)
-        if not self.counts.any():
-            self.exponent = max(self.exponent, needed)
+        if needed > self.exponent and not self.counts.any():
+            self.exponent = needed
         while self.exponent < needed:
             merged = self.counts.reshape(-1, 2).sum(axis=1)
             self.counts = np.pad(merged, SIDE // 2)

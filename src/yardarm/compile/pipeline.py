@@ -187,9 +187,7 @@ def _make(
     if "int8" not in profile.runtime.precisions:
         return _Made(model, None, observed, {})
     with step(sink, "quantize", "quantize") as running:
-        choice = search(
-            model, observed, profile.quantization, dataset=calibration, batch=batch, step=running
-        )
+        choice = search(model, observed, profile.quantization, dataset=calibration, step=running)
         running.detail = f"ranges by {choice.rule}"
     return _Made(choice.model, choice.rule, observed, choice.ranges)
 

@@ -19,6 +19,7 @@ from yardarm.events import Step
 from yardarm.profiles import Quantization
 
 JUDGES = 128  # calibration samples that candidates are compared on
+TOGETHER = 8  # of them at a time: all candidates' activations are in memory together
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ def search(
     wanted: Quantization,
     *,
     dataset: Dataset,
-    batch: int,
     step: Step,
 ) -> Choice:
     """Write the model by every rule and take the best. The labels are not looked at.
@@ -54,7 +54,7 @@ def search(
     known = {name: observed[name] for name in floats(model) if name in observed}
     ranges = {rule: _ranges(known, rule) for rule in RULES}
     candidates = {rule: quantize(model, ranges[rule], wanted) for rule in RULES}
-    errors = _errors(model, candidates, dataset, batch, step)
+    errors = _errors(model, candidates, dataset, step)
     best = min(errors, key=lambda rule: errors[rule])
     return Choice(candidates[best], best, ranges[best], errors)
 
@@ -67,7 +67,6 @@ def _errors(
     model: ModelProto,
     candidates: Mapping[str, ModelProto],
     dataset: Dataset,
-    batch: int,
     step: Step,
 ) -> dict[str, float]:
     """All candidates run side by side, so that no outputs have to be kept."""
@@ -76,7 +75,7 @@ def _errors(
     totals = dict.fromkeys(engines, 0.0)
     apart = max(1, dataset.samples // JUDGES)
     judged = 0
-    for feed in islice(dataset.batches(batch, reference.inputs), 0, None, apart):
+    for feed in islice(dataset.batches(TOGETHER, reference.inputs), 0, None, apart):
         expected, samples = reference.run(feed), len(feed[reference.inputs[0]])
         for rule, engine in engines.items():
             totals[rule] += _error(expected, engine.run(feed)) * samples

@@ -6,7 +6,7 @@ It also yields the golden inputs, by which a device shows that it runs the same 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +44,24 @@ class Verified:
     golden: Mapping[str, NDArray[np.generic]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Pass:
-    """Answers over the whole set: the scored output [N, …], and every output's range."""
+    """Answers over the whole set: the scored output in parts, and every output's range."""
 
-    scored: NDArray[np.generic]
-    low: Mapping[str, float]
-    high: Mapping[str, float]
+    parts: list[NDArray[np.generic]] = field(default_factory=list)
+    low: dict[str, float] = field(default_factory=dict)
+    high: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def scored(self) -> NDArray[np.generic]:
+        return np.concatenate(self.parts)
+
+    def add(self, answers: Arrays, output: str) -> None:
+        self.parts.append(answers[output])
+        for name, values in answers.items():
+            if values.size:
+                self.low[name] = float(np.minimum(self.low.get(name, np.inf), np.min(values)))
+                self.high[name] = float(np.maximum(self.high.get(name, -np.inf), np.max(values)))
 
 
 def verify(
@@ -69,8 +80,7 @@ def verify(
     if output not in engine.outputs:
         held = ", ".join(engine.outputs)
         raise InvalidInput(f"the model has no output {output!r} (it has: {held})", where="metric")
-    before = _pass(Engine(original), dataset, batch, output, step=step, begun=0)
-    after = _pass(engine, dataset, batch, output, step=step, begun=dataset.samples)
+    before, after = _passes((Engine(original), engine), dataset, batch, output, step)
     _finite(after)
     scores = [
         metrics.scores(project.metric.name, {output: side.scored}, labels, output)
@@ -86,21 +96,19 @@ def verify(
     )
 
 
-def _pass(
-    engine: Engine, dataset: Dataset, batch: int, output: str, *, step: Step, begun: int
-) -> _Pass:
-    parts: list[NDArray[np.generic]] = []
-    low, high = dict[str, float](), dict[str, float]()
-    done = begun
-    for feed, answers in engine.over(dataset, batch):
-        parts.append(answers[output])
-        for name, values in answers.items():
-            if values.size:
-                low[name] = float(np.minimum(low.get(name, np.inf), np.min(values)))
-                high[name] = float(np.maximum(high.get(name, -np.inf), np.max(values)))
-        done += len(feed[engine.inputs[0]])
-        step.advance(done, 2 * dataset.samples, "samples")
-    return _Pass(np.concatenate(parts), low, high)
+def _passes(
+    engines: tuple[Engine, Engine], dataset: Dataset, batch: int, output: str, step: Step
+) -> tuple[_Pass, _Pass]:
+    """Both engines side by side, so that the data are read once."""
+    passes = _Pass(), _Pass()
+    names = engines[0].inputs
+    done = 0
+    for feed in dataset.batches(batch, names):
+        for engine, kept in zip(engines, passes, strict=True):
+            kept.add(engine.run(feed), output)
+        done += len(feed[names[0]])
+        step.advance(done, dataset.samples, "samples")
+    return passes
 
 
 def _finite(after: _Pass) -> None:
