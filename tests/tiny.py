@@ -58,9 +58,7 @@ def bundle(store: Store, scale: float = 1.0, answers: float | None = None) -> Bu
         "statistics.json": b"{}",
         "golden.npz": golden(scale if answers is None else answers),
     }
-    blobs = {
-        name: store.put(data, MEDIA_OCTETS, {TITLE: name}) for name, data in files.items()
-    }
+    blobs = {name: store.put(data, MEDIA_OCTETS, {TITLE: name}) for name, data in files.items()}
     made = store.put_manifest(
         config=store.put(b"{}", MEDIA_EMPTY),
         layers=list(blobs.values()),

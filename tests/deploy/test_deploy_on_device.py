@@ -1,0 +1,226 @@
+"""Releases onto a real arm64 system over real SSH: what must work, and what must not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import tiny
+from deploy_rig import PROFILE, Rig
+from lab_fixtures import on
+from yardarm import deploy, profiles, signing
+from yardarm import telemetry as telemetry_room
+from yardarm.artifacts import Release
+from yardarm.deploy import release as releases
+from yardarm.digest import of_bytes
+from yardarm.errors import Busy, Refused, VerificationFailed
+from yardarm.events import silent
+
+pytestmark = pytest.mark.root
+
+ASK = (
+    "python3 -c 'import urllib.request as u; "
+    'print(u.urlopen("http://127.0.0.1:8011/health").read().decode())\''
+)
+
+
+GOLDEN = (
+    "python3 -c 'import urllib.request as u; "
+    'u.urlopen(u.Request("http://127.0.0.1:8011/golden", method="POST"))\''
+)
+TAKEN = 8099
+
+
+def running(rig: Rig) -> str:
+    """Digest of the model that the device's service answers with."""
+    model: str = json.loads(on(rig.address, ASK))["model"]
+    return model
+
+
+def model_of(release: Release) -> str:
+    return release.bundles["main"].blobs["model.onnx"].digest
+
+
+def test_a_release_runs_and_answers(rig: Rig, first: Release) -> None:
+    with rig.session() as session:
+        status = session.request("status").header
+    assert status["current"] == first.digest
+    assert status["supervisor"] and status["telemetry"]
+    assert running(rig) == model_of(first)
+
+
+def test_the_same_release_again_sends_and_changes_nothing(rig: Rig, first: Release) -> None:
+    again = rig.release(tiny.bundle(rig.store))
+    assert (again.version, again.signature) == (first.version, first.signature)
+    with rig.session() as session:
+        plan = deploy.push(session, again, rig.store, silent)
+        done = deploy.activate(session, again, silent)
+    assert plan.bytes == 0 and not done.changed
+
+
+def test_a_changed_model_sends_the_bundle_only(rig: Rig, first: Release) -> None:
+    made = rig.release(tiny.bundle(rig.store, 2.0))
+    with rig.session() as session:
+        plan = deploy.push(session, made, rig.store, silent)
+        sent = {transfer.digest for transfer in plan.transfers}
+        done = deploy.activate(session, made, silent)
+        assert done.changed and done.previous == first.digest
+        assert running(rig) == model_of(made)
+        back = deploy.activate(session, first, silent, allow_downgrade=True)
+        assert back.changed and session.request("status").header["previous"] == made.digest
+    bundle = {blob.digest for blob in made.bundles["main"].blobs.values()}
+    assert sent and sent <= bundle and made.image.config.digest not in sent
+
+
+def test_wrong_golden_answers_are_not_activated(rig: Rig, first: Release) -> None:
+    made = rig.release(tiny.bundle(rig.store, 3.0, answers=5.0))
+    with rig.session() as session:
+        deploy.push(session, made, rig.store, silent)
+        with pytest.raises(VerificationFailed, match="golden"):
+            deploy.activate(session, made, silent)
+        assert session.request("status").header["current"] == first.digest
+    assert running(rig) == model_of(first)
+
+
+def test_an_unhealthy_release_goes_back(
+    rig: Rig, first: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers its golden inputs, but the port of its service is taken."""
+    monkeypatch.setattr(releases, "HEALTH_DEADLINE", 20.0)
+    run = rig.project.run.model_copy(update={"port": TAKEN})
+    other = dataclasses.replace(rig, project=rig.project.model_copy(update={"run": run}))
+    made = other.release(tiny.bundle(rig.store, 4.0))
+    with listener(rig, TAKEN), rig.session() as session:
+        deploy.push(session, made, rig.store, silent)
+        with pytest.raises(VerificationFailed, match="previous release runs again"):
+            deploy.activate(session, made, silent)
+        assert session.request("status").header["current"] == first.digest
+    await_model(rig, model_of(first))
+
+
+@contextmanager
+def listener(rig: Rig, port: int) -> Iterator[None]:
+    """Something else on the device has the port."""
+    pid = on(
+        rig.address,
+        f"python3 -m http.server {port} --bind 127.0.0.1 >/dev/null 2>&1 </dev/null & echo $!",
+    )
+    try:
+        yield
+    finally:
+        on(rig.address, f"kill {pid}")
+
+
+def await_model(rig: Rig, model: str) -> None:
+    """The previous service has just been started: give it time to answer."""
+    on(
+        rig.address,
+        "for i in $(seq 60); do " + ASK + f" 2>/dev/null | grep -q {model} && exit 0; done; exit 1",
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("part", ["payload", "signature"])
+def test_a_tampered_release_is_refused(rig: Rig, first: Release, part: str) -> None:
+    made = rig.release(tiny.bundle(rig.store, 2.0))
+    with rig.session() as session:
+        deploy.push(session, made, rig.store, silent)
+        bad = bytearray(getattr(made, part))
+        bad[len(bad) // 2] ^= 1
+        forged = dataclasses.replace(made, **{part: bytes(bad), "digest": of_bytes(bytes(bad))})
+        with pytest.raises(VerificationFailed, match="signature"):
+            deploy.activate(session, forged, silent)
+
+
+def test_another_key_is_refused(rig: Rig, first: Release, tmp_path: Path) -> None:
+    stranger, _ = signing.load_or_make(tmp_path / "key")
+    with rig.session() as session:
+        with pytest.raises(Refused, match="another signing key"):
+            deploy.trust(session, stranger, profiles.load(PROFILE))
+        theirs = dataclasses.replace(rig, key=stranger).release(tiny.bundle(rig.store, 2.0))
+        deploy.push(session, theirs, rig.store, silent)
+        with pytest.raises(VerificationFailed, match="signature"):
+            deploy.activate(session, theirs, silent)
+
+
+def test_another_device_class_is_refused(rig: Rig, first: Release) -> None:
+    pi4 = profiles.load("raspberry-pi-4b")
+    made = deploy.make(
+        rig.project, pi4, rig.image, tiny.bundle(rig.store), store=rig.store, key=rig.key
+    )
+    with rig.session() as session:
+        with pytest.raises(Refused, match="raspberry-pi-5, not raspberry-pi-4b"):
+            deploy.trust(session, rig.key, pi4)
+        deploy.push(session, made, rig.store, silent)
+        with pytest.raises(Refused, match="the release is for raspberry-pi-4b"):
+            deploy.activate(session, made, silent)
+
+
+def test_two_at_once_are_refused_with_the_owner(rig: Rig, first: Release) -> None:
+    with rig.session(), pytest.raises(Busy, match=r"busy: .*\(test\)"), rig.session():
+        pass
+
+
+@contextmanager
+def small_disk(rig: Rig, size: str) -> Iterator[str]:
+    folder = f"/mnt/small-{size}"
+    on(rig.address, f"mkdir -p {folder} && mount -t tmpfs -o size={size} tmpfs {folder}")
+    try:
+        yield folder
+    finally:
+        on(rig.address, f"umount {folder}")
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(rig: Rig, first: Release) -> None:
+    with small_disk(rig, "100m") as folder, deploy_session(rig, folder) as session:
+        deploy.claim(session, "test")
+        with pytest.raises(Refused, match="disk is too full"):
+            deploy.push(session, first, rig.store, silent)
+        assert on(rig.address, f"ls {folder}/store/incoming {folder}/images").split() == [
+            f"{folder}/images:",
+            f"{folder}/store/incoming:",
+        ]
+
+
+def test_no_room_for_the_agent(rig: Rig, first: Release) -> None:
+    from yardarm.remote import connect
+
+    with (
+        small_disk(rig, "16k") as folder,
+        connect(rig.address) as connection,
+        pytest.raises(Refused, match=r"can't be placed.*No space left"),
+    ):
+        deploy.place(connection, folder)
+    assert "incoming" not in on(rig.address, f"mkdir -p {folder}; ls {folder}")
+
+
+@contextmanager
+def deploy_session(rig: Rig, folder: str) -> Iterator[deploy.rollout.Session]:
+    from yardarm.remote import connect, open_session
+
+    with connect(rig.address) as connection:
+        placed = deploy.place(connection, folder)
+        with open_session(connection, placed.path, folder) as session:
+            yield session
+
+
+def test_telemetry_is_kept_here_and_released_there(
+    rig: Rig, first: Release, tmp_path: Path
+) -> None:
+    on(rig.address, GOLDEN + " && sleep 6")
+    with rig.session() as session:
+        pulled = telemetry_room.pull(session, tmp_path)
+        again = telemetry_room.pull(session, tmp_path)
+    numbers = [record["seq"] for record in pulled.records]
+    assert len(numbers) >= 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert all(record["seq"] > numbers[-1] for record in again.records)
+    last = pulled.records[-1]["values"]
+    assert last["memory.used_mb"] > 0 and last["disk.free_mb"] > 0
+    assert last["runtime.latency_count"] >= 1, "the golden inputs went through the service"
+    kept = [json.loads(line) for line in pulled.file.read_text().splitlines()]
+    assert [record["seq"] for record in kept][: len(numbers)] == numbers
