@@ -110,10 +110,14 @@ def _affordable(engine: Engine, dataset: Dataset) -> int:
 
 
 def _total(values: NDArray[np.generic], samples: int) -> float:
-    """float32 sums a sample at a time, pairwise; float64 above."""
-    wide = np.float32 if values.dtype == np.float32 else np.float64
+    """The sum in float64; quicker in float32 within a sample where that does not overflow."""
     rows = _rows(values, samples)
-    return float(rows.sum(axis=1, dtype=wide).sum(dtype=np.float64))
+    if rows.dtype == np.float32:
+        with np.errstate(over="ignore", invalid="ignore"):
+            quick = float(rows.sum(axis=1).sum(dtype=np.float64))
+        if np.isfinite(quick):
+            return quick
+    return float(rows.sum(dtype=np.float64))
 
 
 def _rows(values: NDArray[np.generic], samples: int) -> NDArray[np.generic]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 2048  # bins on either side of zero
-FINEST = -120  # exponent of the narrowest bin, whose inverse float32 can still hold
+FINEST = -150  # exponent of the narrowest bin: float32's smallest number has 2^-149
 
 
 @dataclass
@@ -31,9 +31,9 @@ class Histogram:
     def add(self, values: NDArray[np.generic], largest: float) -> None:
         """Count finite numbers of any type. `largest` bounds their magnitude."""
         self._widen(largest)
-        scale = 2.0**-self.exponent  # exact in float32, so that its values need no copy
-        wide = values if values.dtype == np.float32 else values.astype(np.float64)
-        bins = np.floor(np.multiply(wide, scale, dtype=wide.dtype)).astype(np.intp).ravel()
+        # float64: float32 would lose the sign of what is tiny beside the bins' width.
+        scaled = values.ravel().astype(np.float64) * 2.0**-self.exponent
+        bins = np.floor(scaled).astype(np.intp)
         self.counts += np.bincount(bins + SIDE, minlength=2 * SIDE)
 
     def _widen(self, largest: float) -> None:

@@ -18,6 +18,8 @@ from yardarm.compile.ranges import Range
 from yardarm.errors import Unsupported
 from yardarm.profiles import Quantization
 
+# The writer's own list for this form: convolutions, products, and what merely moves values.
+# Sums and products of activations stay in fp32: in int8 they cost accuracy and won no time.
 # Rounding a probability to 1/256 makes near ties into ties: these stay in fp32.
 STAY_FLOAT = frozenset({"Softmax", "LogSoftmax"})
 TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
@@ -72,9 +74,10 @@ def uncovered(model: ModelProto, ranges: Mapping[str, Range]) -> list[str]:
 def precisions(model: ModelProto) -> list[dict[str, str]]:
     """Each node of a written model with what it computes in: `name`, `op`, `precision`.
 
-    int8: its first input comes out of a DequantizeLinear, which engines fuse with it; else
-    the type of its first output.
+    int8: it stands between a DequantizeLinear and a QuantizeLinear, which engines fuse with
+    it; else the type of its first output.
     """
+    quantized = {n.input[0] for n in model.graph.node if n.op_type == "QuantizeLinear"}
     dequantized = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
     types = {value.name: value.type.tensor_type.elem_type for value in _typed(model)}
     return [
@@ -82,7 +85,7 @@ def precisions(model: ModelProto) -> list[dict[str, str]]:
             "name": node.name,
             "op": node.op_type,
             "precision": "int8"
-            if node.input and node.input[0] in dequantized
+            if node.output[0] in quantized and dequantized & set(node.input[:1])
             else _type_name(types.get(node.output[0], TensorProto.UNDEFINED)),
         }
         for node in model.graph.node
