@@ -7,8 +7,8 @@ import os
 import shutil
 from typing import Any, Dict, Iterator
 
-from yardarm_agent import blobs, engine
-from yardarm_agent.layout import Layout
+from yardarm_agent import blobs, child, engine
+from yardarm_agent.layout import Layout, plain
 from yardarm_wire.files import FILES
 from yardarm_wire.problems import Invalid
 
@@ -16,7 +16,7 @@ NAME = "bench"
 
 
 def run(layout: Layout, plan: Dict[str, Any], data: str) -> Iterator[Dict[str, Any]]:
-    """Yield the runtime's progress, and at last {"release", "files": {name: size}}.
+    """Yield {"progress": the runtime's}, and at last {"release", "files": {name: size}}.
 
     Args:
         data: digest of the npz with the inputs, which must be in the store.
@@ -34,7 +34,10 @@ def run(layout: Layout, plan: Dict[str, Any], data: str) -> Iterator[Dict[str, A
     argv = engine.for_release(
         layout,
         digest,
-        [engine.Bind("rw", folder, "work")],
+        [
+            engine.Bind("rw", folder, "work"),
+            engine.Bind("rw", os.path.join(layout.run, "service"), "run/yardarm"),
+        ],
         "bench",
         "--bundle",
         "/bundle",
@@ -45,27 +48,49 @@ def run(layout: Layout, plan: Dict[str, Any], data: str) -> Iterator[Dict[str, A
         "--output",
         "/work/output",
     )
-    yield from engine.follow(argv, os.path.join(layout.run, "bench.log"))
-    output = os.path.join(folder, "output")
-    files = {name: os.stat(os.path.join(output, name)).st_size for name in os.listdir(output)}
-    yield {"release": digest, "files": files}
+    for body in child.follow(argv, os.path.join(layout.run, "bench.log")):
+        yield {"progress": body}
+    yield {"release": digest, "files": _outputs(layout)}
 
 
 def read(layout: Layout, name: str, offset: int, size: int) -> bytes:
-    """A piece of an output file of the last run."""
-    if not isinstance(name, str) or os.path.basename(name) != name or name in ("", ".", ".."):
-        raise Invalid("not a file name: %.80r" % (name,))
+    """A piece of an output file of the last run; b"" beyond its end."""
+    length = _outputs(layout).get(plain(name))
+    if length is None:
+        raise Invalid("there is no such file", name)
+    if offset < 0 or size < 0:
+        raise Invalid("offset and size are not negative", name)
+    with open(os.path.join(_output(layout), name), "rb") as stream:
+        stream.seek(min(offset, length))
+        return stream.read(size)
+
+
+def _output(layout: Layout) -> str:
+    return os.path.join(layout.work, NAME, "output")
+
+
+def _outputs(layout: Layout) -> Dict[str, int]:
+    """Size of each output file. Only plain files count: where a link leads inside of the
+    release is elsewhere out here."""
     try:
-        with open(os.path.join(layout.work, NAME, "output", name), "rb") as stream:
-            stream.seek(offset)
-            return stream.read(size)
+        with os.scandir(_output(layout)) as found:
+            plain_files = [entry for entry in found if entry.is_file(follow_symlinks=False)]
+            return {entry.name: entry.stat().st_size for entry in plain_files}
     except FileNotFoundError:
-        raise Invalid("there is no such file", name) from None
+        return {}
 
 
 def discard(layout: Layout) -> None:
     """Remove the last run's files; the inputs' blob stays for the next run."""
     shutil.rmtree(os.path.join(layout.work, NAME), ignore_errors=True)
+
+
+def _forget_counters(layout: Layout) -> None:
+    """What is over must not be sampled on and on."""
+    try:
+        os.unlink(os.path.join(layout.run, "service", "bench.json"))
+    except FileNotFoundError:
+        pass
 
 
 def _fresh(layout: Layout) -> str:

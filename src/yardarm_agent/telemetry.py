@@ -29,7 +29,7 @@ def run(layout: Layout) -> int:
     settings = _settings(layout)
     _drop_privileges(layout)
     signal.signal(signal.SIGTERM, _stop)
-    counters = os.path.join(layout.run, "service", "counters.json")
+    counters = os.path.join(layout.run, "service")
     chosen = collectors.for_settings(settings, layout.root, counters)
     spool = Spool(layout.spool)
     try:

@@ -3,6 +3,7 @@ answers with numbers by name; whoever calls isolates failures and keeps time."""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Dict, List, Mapping, Tuple
 
@@ -10,14 +11,16 @@ from yardarm_agent.collectors import clock, cpu, disk, memory, runtime, temperat
 
 
 def for_settings(settings: Mapping[str, Any], disk_path: str, counters: str) -> List[Any]:
-    """The collectors of a device. `settings` names globs for "temperature" and "clock"."""
+    """The collectors of a device. `settings` names globs for "temperature" and "clock";
+    `counters` is the folder where runtimes keep theirs."""
     return [
         cpu.Cpu(),
         memory.Memory(),
         disk.Disk(disk_path),
         temperature.Temperature(settings.get("temperature", [])),
         clock.Clock(settings.get("clock", [])),
-        runtime.Runtime(counters),
+        runtime.Runtime(os.path.join(counters, "counters.json")),
+        runtime.Runtime(os.path.join(counters, "bench.json"), "bench"),
     ]
 
 

@@ -1,4 +1,5 @@
-"""The service's own counters: requests, errors and latencies in µs."""
+"""The runtime's own counters: requests, errors and latencies in µs, of the service under
+`runtime` and, while one runs, of a benchmark under `bench`."""
 
 from __future__ import annotations
 
@@ -9,20 +10,23 @@ LATENCIES = ("count", "p50", "p90", "p99", "max")
 
 
 class Runtime:
-    name = "runtime"
-
-    def __init__(self, counters: str) -> None:
+    def __init__(self, counters: str, name: str = "runtime") -> None:
         self._counters = counters
+        self.name = name
 
     def collect(self) -> Dict[str, float]:
         try:
             with open(self._counters, "rb") as stream:
                 body = json.load(stream)
         except FileNotFoundError:
-            return {}  # nothing has been served yet
-        values = {"runtime.requests": body["requests"], "runtime.errors": body["errors"]}
-        for name in LATENCIES:
-            value = body["latency_us"].get(name)
+            return {}  # it doesn't run, or nothing has come yet
+        values = {
+            "%s.requests" % self.name: body["requests"],
+            "%s.errors" % self.name: body["errors"],
+        }
+        for key in LATENCIES:
+            value = body["latency_us"].get(key)
             if value is not None:
-                values["runtime.latency_%s" % (name if name == "count" else name + "_us")] = value
+                unit = "" if key == "count" else "_us"
+                values["%s.latency_%s%s" % (self.name, key, unit)] = value
         return values
