@@ -16,7 +16,11 @@ def main(arguments: List[str]) -> int:
         sys.stderr.write(USAGE)
         return 2
     layout = Layout(os.path.abspath(arguments[2]))
-    layout.prepare()
+    try:
+        layout.prepare()
+    except OSError as error:
+        sys.stderr.write("can't prepare %s: %s\n" % (layout.root, error))
+        return 1
     if arguments[0] == "session":
         from yardarm_agent import session
 

@@ -8,10 +8,13 @@ import os
 import time
 from typing import Any, Dict, Optional
 
-from yardarm_agent import daemon, trust
+from yardarm_agent import daemon, supervisor, trust
 from yardarm_agent.layout import Layout
 from yardarm_wire.files import FILES
 from yardarm_wire.problems import Invalid, NotVerified
+
+LONGEST_RETURN = 60.0
+"""Seconds that the release before gets to show that it runs again."""
 
 
 def activate(layout: Layout, digest: str) -> Dict[str, Any]:
@@ -25,36 +28,54 @@ def activate(layout: Layout, digest: str) -> Dict[str, Any]:
     """
     release = _release(layout, digest)
     before = layout.active(layout.current)
-    if before == digest and _healthy(release):
+    if before == digest and _healthy(layout, digest, time.monotonic() + 30):
         return {"changed": False, "previous": layout.active(layout.previous), "downtime_s": 0.0}
     trust.raise_floor(layout, release)
-    if before is not None and before != digest:
-        FILES.link(os.readlink(layout.current), layout.previous)
+    earlier = _earlier(layout, digest)
+    if earlier is not None:
+        FILES.link(os.path.basename(layout.release(earlier)), layout.previous)
     begun = time.monotonic()
     _switch(layout, digest)
-    if not _wait(release, release["health"]["deadline_s"]):
-        raise _back(layout, before, release)
+    if not _wait(layout, digest, release["health"]["deadline_s"]):
+        raise _back(layout, earlier, release)
+    seconds = time.monotonic() - begun if before else 0.0
     daemon.stop(layout, "telemetry")
     daemon.start(layout, "telemetry")
-    seconds = time.monotonic() - begun if before else 0.0
     return {"changed": True, "previous": before, "downtime_s": round(seconds, 3)}
+
+
+def _earlier(layout: Layout, digest: str) -> Optional[str]:
+    """The release to return to. `current` may name the new one already: a switch that was
+    cut off before its proof."""
+    for link in (layout.current, layout.previous):
+        active = layout.active(link)
+        if active is not None and active != digest and os.path.isdir(layout.release(active)):
+            return active
+    return None
 
 
 def _switch(layout: Layout, digest: Optional[str]) -> None:
     daemon.stop(layout, "supervisor")
+    supervisor.end_stale(layout)
     if digest is None:
-        os.unlink(layout.current)
+        if os.path.islink(layout.current):
+            os.unlink(layout.current)
         FILES.sync_folder(layout.releases)
         return
     FILES.link(os.path.basename(layout.release(digest)), layout.current)
     daemon.start(layout, "supervisor")
 
 
-def _back(layout: Layout, before: Optional[str], release: Dict[str, Any]) -> NotVerified:
+def _back(layout: Layout, earlier: Optional[str], release: Dict[str, Any]) -> NotVerified:
     """Return to the release before, and the error that says why."""
     tail = log_tail(layout, "supervisor", 6)
-    _switch(layout, before)
-    running = "the previous release runs again" if before else "no release runs"
+    _switch(layout, earlier)
+    running = "no release runs"
+    if earlier is not None:
+        answers = _wait(layout, earlier, LONGEST_RETURN)
+        running = "the previous release %s" % (
+            "runs again" if answers else "is current again, but not healthy"
+        )
     return NotVerified(
         "the release was not healthy within %.0f s; %s"
         % (release["health"]["deadline_s"], running),
@@ -72,28 +93,33 @@ def _release(layout: Layout, digest: str) -> Dict[str, Any]:
     return release
 
 
-def _wait(release: Dict[str, Any], seconds: float) -> bool:
+def _wait(layout: Layout, digest: str, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if _healthy(release):
+        if _healthy(layout, digest, deadline):
             return True
         time.sleep(0.1)
     return False
 
 
-def _healthy(release: Dict[str, Any]) -> bool:
-    """Whether the service answers /health for this release's model, and its golden inputs."""
+def _healthy(layout: Layout, digest: str, deadline: float) -> bool:
+    """Whether this release's service lives, answers /health for its model, and its golden
+    inputs. Another release may have the same model and the same port."""
+    release = _release(layout, digest)
     port = release["run"]["port"]
-    health = _ask("GET", port, "/health")
+    if supervisor.serving(layout) != digest:
+        return False
+    health = _ask("GET", port, "/health", deadline)
     model = release["bundles"]["main"]["files"]["model.onnx"]["digest"]
     if health is None or health.get("model") != model:
         return False
-    golden = _ask("POST", port, "/golden")
+    golden = _ask("POST", port, "/golden", deadline)
     return golden is not None and bool(golden.get("ok"))
 
 
-def _ask(method: str, port: int, path: str) -> "Dict[str, Any] | None":
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+def _ask(method: str, port: int, path: str, deadline: float) -> "Dict[str, Any] | None":
+    left = max(0.1, deadline - time.monotonic())
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=min(30.0, left))
     try:
         connection.request(method, path)
         response = connection.getresponse()

@@ -63,6 +63,8 @@ def receive(layout: Layout, chunk: Chunk) -> int:
     Raises:
         Invalid: the chunk doesn't continue what is here, is damaged, or exceeds the size.
     """
+    if not (_is_count(chunk.size) and _is_count(chunk.offset)):
+        raise Invalid("size and offset are numbers of bytes", chunk.digest)
     data = _decoded(chunk.payload, chunk.encoding)
     path = layout.partial(chunk.digest)
     with open(path, "ab") as stream:
@@ -83,6 +85,18 @@ def receive(layout: Layout, chunk: Chunk) -> int:
     return here + len(data)
 
 
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def outstanding(sizes: Dict[str, int], state: Dict[str, Any]) -> int:
+    """Bytes that are still to come of blobs with these sizes, of which `state` is here."""
+    if not all(_is_count(size) for size in sizes.values()):
+        raise Invalid("sizes are numbers of bytes")
+    missing = [digest for digest in sizes if not state[digest]["complete"]]
+    return sum(max(0, sizes[digest] - state[digest]["offset"]) for digest in missing)
+
+
 def _decoded(payload: bytes, encoding: str) -> bytes:
     if encoding == "raw":
         return payload
@@ -90,10 +104,11 @@ def _decoded(payload: bytes, encoding: str) -> bytes:
         raise Invalid("unknown encoding %.20r" % (encoding,))
     decoder = zlib.decompressobj()
     try:
-        data = decoder.decompress(payload, MAX_PAYLOAD)
+        # One byte more than is taken: the decoder notices a stream's end only beyond it.
+        data = decoder.decompress(payload, MAX_PAYLOAD + 1)
     except zlib.error:
         raise Invalid("a chunk is damaged") from None
-    if not decoder.eof or decoder.unconsumed_tail:
+    if not decoder.eof or decoder.unused_data or len(data) > MAX_PAYLOAD:
         raise Invalid("a chunk is damaged, or expands beyond %d bytes" % MAX_PAYLOAD)
     return data
 
@@ -104,9 +119,11 @@ def seal(layout: Layout, digest: str) -> None:
     Raises:
         NotVerified: the bytes are others; they are removed.
     """
-    if os.path.exists(layout.blob(digest)):
-        return
     path = layout.partial(digest)
+    if os.path.exists(layout.blob(digest)):
+        if os.path.exists(path):
+            os.unlink(path)
+        return
     if not os.path.exists(path):
         open(path, "wb").close()
     with open(path, "rb") as stream:

@@ -20,7 +20,8 @@ def hold(layout: Layout, name: str, text: str = "") -> "IO[str] | None":
 
     The file says who holds it: pid, and `text`.
     """
-    stream = open(os.path.join(layout.run, name + ".lock"), "a+")
+    path = os.path.join(layout.run, name + ".lock")
+    stream = open(path, "a+", encoding="utf-8", errors="backslashreplace")
     if not _lock(stream, fcntl.LOCK_EX):
         stream.close()
         return None
@@ -44,7 +45,8 @@ def _lock(stream: "IO[str]", kind: int) -> bool:
 def holder(layout: Layout, name: str) -> "List[str] | None":
     """What the holder of a lock wrote: [pid, text]; None: nobody holds it."""
     try:
-        stream = open(os.path.join(layout.run, name + ".lock"))
+        path = os.path.join(layout.run, name + ".lock")
+        stream = open(path, encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
     with stream:
@@ -55,9 +57,8 @@ def holder(layout: Layout, name: str) -> "List[str] | None":
 
 def start(layout: Layout, verb: str, *arguments: str) -> None:
     """Start `agent.pyz verb` in a session of its own; its output goes to run/verb.log."""
+    trim(layout, verb)
     log = os.path.join(layout.run, verb + ".log")
-    if os.path.exists(log) and os.stat(log).st_size > MAX_LOG:
-        os.replace(log, log + ".1")
     agent = os.path.abspath(sys.argv[0])
     with open(log, "ab") as output:
         subprocess.Popen(
@@ -68,6 +69,20 @@ def start(layout: Layout, verb: str, *arguments: str) -> None:
             start_new_session=True,
             cwd="/",
         )
+
+
+def trim(layout: Layout, verb: str) -> None:
+    """Keep the log of a daemon within bounds. Whoever has it open appends, so it may be
+    copied and emptied; a line that is written in between is lost."""
+    log = os.path.join(layout.run, verb + ".log")
+    if not os.path.exists(log) or os.stat(log).st_size <= MAX_LOG:
+        return
+    with open(log, "rb") as stream:
+        stream.seek(-MAX_LOG, os.SEEK_END)
+        tail = stream.read(MAX_LOG)
+    with open(log + ".1", "wb") as stream:
+        stream.write(tail)
+    os.truncate(log, 0)
 
 
 def stop(layout: Layout, name: str, patience: float = 15.0) -> None:

@@ -1,7 +1,8 @@
 """Ed25519 signatures, verification only (RFC 8032, section 5.1.7).
 
 Nothing here is secret, so nothing needs constant time. A signature whose S is not below
-the group's order, or whose point is not encoded canonically, is refused (section 8.4).
+the group's order, or whose point is not encoded canonically, is refused (section 8.4). So
+is a key of small order, with which anybody can sign anything.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _add(a: Point, b: Point) -> Point:
 
 
 def _multiply(scalar: int, point: Point) -> Point:
-    total: Point = (0, 1, 1, 0)
+    total = NEUTRAL
     while scalar:
         if scalar & 1:
             total = _add(total, point)
@@ -61,6 +62,19 @@ _BASE_Y = 4 * pow(5, P - 2, P) % P
 _decoded = _decode(_BASE_Y.to_bytes(32, "little"))
 assert _decoded is not None
 BASE: Point = _decoded
+NEUTRAL: Point = (0, 1, 1, 0)
+COFACTOR = 8
+
+
+def _small(key: Point) -> bool:
+    """Whether the point's order divides the cofactor."""
+    return _equal(_multiply(COFACTOR, key), NEUTRAL)
+
+
+def usable(public: bytes) -> bool:
+    """Whether these 32 bytes are a key that `verify` could ever accept."""
+    key = _decode(public) if len(public) == 32 else None
+    return key is not None and not _small(key)
 
 
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
@@ -69,7 +83,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> bool:
         return False
     key, point = _decode(public), _decode(signature[:32])
     scalar = int.from_bytes(signature[32:], "little")
-    if key is None or point is None or scalar >= ORDER:
+    if key is None or point is None or scalar >= ORDER or _small(key):
         return False
     hashed = hashlib.sha512(signature[:32] + public + message).digest()
     challenge = int.from_bytes(hashed, "little") % ORDER

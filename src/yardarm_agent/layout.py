@@ -19,6 +19,14 @@ def hexadecimal(digest: object) -> str:
     return match.group(1)
 
 
+def plain(name: object) -> str:
+    """A file's name without any folder. Raises Invalid for anything else."""
+    fits = isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\0")
+    if not fits:
+        raise Invalid("not a file name: %.80r" % (name,))
+    return str(name)
+
+
 class Layout:
     """Paths below `root`; `prepare` makes the folders."""
 

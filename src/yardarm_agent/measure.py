@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from typing import Any, Dict, Iterator
+from contextlib import closing
+from typing import Any, Dict, Generator
 
 from yardarm_agent import blobs, child, engine
 from yardarm_agent.layout import Layout, plain
@@ -15,7 +16,7 @@ from yardarm_wire.problems import Invalid
 NAME = "bench"
 
 
-def run(layout: Layout, plan: Dict[str, Any], data: str) -> Iterator[Dict[str, Any]]:
+def run(layout: Layout, plan: Dict[str, Any], data: str) -> Generator[Dict[str, Any], None, None]:
     """Yield {"progress": the runtime's}, and at last {"release", "files": {name: size}}.
 
     Args:
@@ -23,6 +24,8 @@ def run(layout: Layout, plan: Dict[str, Any], data: str) -> Iterator[Dict[str, A
 
     Raises:
         Invalid: nothing is deployed. NotVerified: the data are damaged, or the run failed.
+
+    The run is ended when the caller stops listening (closes the generator).
     """
     digest = layout.active(layout.current)
     if digest is None:
@@ -47,9 +50,15 @@ def run(layout: Layout, plan: Dict[str, Any], data: str) -> Iterator[Dict[str, A
         "/work/inputs.npz",
         "--output",
         "/work/output",
+        "--counters",
+        "/run/yardarm/bench.json",
     )
-    for body in child.follow(argv, os.path.join(layout.run, "bench.log")):
-        yield {"progress": body}
+    try:
+        with closing(child.follow(argv, os.path.join(layout.run, "bench.log"))) as told:
+            for body in told:
+                yield {"progress": body}
+    finally:
+        _forget_counters(layout)
     yield {"release": digest, "files": _outputs(layout)}
 
 

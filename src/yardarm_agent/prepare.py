@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
+import time
 from typing import Any, Callable, Dict
 
-from yardarm_agent import blobs, engine, trust
-from yardarm_agent.layout import Layout
+from yardarm_agent import blobs, child, engine, trust
+from yardarm_agent.layout import Layout, plain
 from yardarm_agent.trust import Signed
-from yardarm_agent.unpack import unpack
+from yardarm_agent.unpack import remove, resolve, unpack
 from yardarm_wire.files import FILES
 from yardarm_wire.problems import NotVerified
 
-GOLDEN_TIMEOUT = 300.0
+GOLDEN_TIMEOUT = 270.0
+"""Seconds; before the host loses patience."""
+
+TELL_EVERY = 0.1
+PARTIAL = ".partial-"
 
 Progress = Callable[[str, int, int], None]
 """Told a phase, and how many of how many bytes are done."""
@@ -45,12 +49,12 @@ def prepare(layout: Layout, signed: Signed, downgrade: bool, tell: Progress) -> 
 
 def discard_partial(layout: Layout) -> None:
     """Remove what earlier, interrupted preparations left."""
-    for folder in (layout.images, layout.releases):
+    for folder in (layout.root, layout.trust, layout.images, layout.releases):
         for name in os.listdir(folder):
-            if name.startswith(".partial-"):
-                shutil.rmtree(os.path.join(folder, name))
+            if PARTIAL in name:
+                remove(os.path.join(folder, name))
     for name in os.listdir(layout.work):
-        shutil.rmtree(os.path.join(layout.work, name))
+        remove(os.path.join(layout.work, name))
 
 
 def _unpack(layout: Layout, image: Dict[str, Any], tell: Progress) -> None:
@@ -60,32 +64,44 @@ def _unpack(layout: Layout, image: Dict[str, Any], tell: Progress) -> None:
     for layer in image["layers"]:
         blobs.verify(layout, layer["digest"])
     target = layout.image(image["config"])
-    partial = os.path.join(layout.images, ".partial-" + os.path.basename(target))
-    done = 0
+    partial = os.path.join(layout.images, PARTIAL + os.path.basename(target))
+    done, told = 0, 0.0
 
     def advance(size: int) -> None:
-        nonlocal done
+        nonlocal done, told
         done += size
-        tell("unpack", done, total)
+        if time.monotonic() - told > TELL_EVERY:
+            told = time.monotonic()
+            tell("unpack", done, total)
 
-    unpack([layout.blob(layer["digest"]) for layer in image["layers"]], partial, advance)
-    for point in engine.MOUNTPOINTS:
-        os.makedirs(os.path.join(partial, point), 0o755, exist_ok=True)
-    os.sync()  # thousands of files: one sync of everything beats an fsync of each
-    FILES.rename(partial, target)
+    remove(partial)
+    try:
+        unpack([layout.blob(layer["digest"]) for layer in image["layers"]], partial, advance)
+        for point in engine.MOUNTPOINTS:
+            folder = resolve(partial, point.split("/"), point)
+            os.makedirs(folder, 0o755, exist_ok=True)
+        os.sync()  # thousands of files: one sync of everything beats an fsync of each
+        FILES.rename(partial, target)
+    except BaseException:
+        remove(partial)  # on a full disk above all
+        raise
 
 
 def _lay_out(layout: Layout, target: str, signed: Signed, release: Dict[str, Any]) -> None:
     if os.path.isdir(target):
         return
-    partial = os.path.join(layout.releases, ".partial-" + os.path.basename(target))
+    partial = os.path.join(layout.releases, PARTIAL + os.path.basename(target))
+    remove(partial)
+    bundles = os.path.join(partial, "bundles")
+    os.makedirs(bundles, 0o755)
     for name, bundle in release["bundles"].items():
-        folder = os.path.join(partial, "bundles", name)
-        os.makedirs(folder, 0o755)
+        folder = os.path.join(bundles, plain(name))
+        os.mkdir(folder, 0o755)
         for file, blob in bundle["files"].items():
             blobs.verify(layout, blob["digest"])
-            os.link(layout.blob(blob["digest"]), os.path.join(folder, os.path.basename(file)))
+            os.link(layout.blob(blob["digest"]), os.path.join(folder, plain(file)))
         FILES.sync_folder(folder)
+    FILES.sync_folder(bundles)
     FILES.write(os.path.join(partial, "release.json"), signed.payload)
     FILES.write(os.path.join(partial, "release.sig"), signed.signature)
     FILES.rename(partial, target)
@@ -95,7 +111,7 @@ def _golden(layout: Layout, digest: str, threads: int) -> Dict[str, Any]:
     argv = engine.for_release(
         layout, digest, [], "golden", "--bundle", "/bundle", "--threads", str(threads)
     )
-    answer = engine.answer(argv, GOLDEN_TIMEOUT)
+    answer = child.answer(argv, os.path.join(layout.run, "golden.log"), GOLDEN_TIMEOUT)
     if not answer.get("ok"):
         raise NotVerified("the release answers its golden inputs wrongly", "", json.dumps(answer))
     return answer

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import sys
+from contextlib import closing
 from typing import IO, Any, BinaryIO, Callable, Dict, Iterator, Optional, Union
 
 from yardarm_agent import activate, blobs, daemon, measure, prepare, trust
@@ -38,8 +38,8 @@ def serve(layout: Layout, requests: BinaryIO, replies: BinaryIO) -> int:
     except BadFrame as error:
         sys.stderr.write("%s\n" % error)
         return 1
-    except BrokenPipeError:
-        return 0
+    except ConnectionError:
+        return 0  # the host has gone
     finally:
         session.close()
 
@@ -71,24 +71,20 @@ class Session:
     def answer(self, frame: Frame) -> None:
         try:
             self._say(self._dispatch(frame))
-        except Problem as problem:
-            self._send(Frame({"error": problem.as_json()}))
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            self._send(Frame({"error": _as_problem(error).as_json()}))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = "the request is malformed: %s: %s" % (type(error).__name__, error)
-            self._send(Frame({"error": Invalid(what, str(frame.header.get("op"))).as_json()}))
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001  whatever failed, the host is told, once
+            self._send(Frame({"error": _as_problem(error, self._layout).as_json()}))
 
     def close(self) -> None:
         if self._claim is not None:
             self._claim.close()
 
     def _dispatch(self, frame: Frame) -> Reply:
-        operation = self._operations.get(frame.header.get("op", ""))
+        name = frame.header.get("op")
+        operation = self._operations.get(name) if isinstance(name, str) else None
         if operation is None:
-            raise Invalid("unknown request %.40r" % (frame.header.get("op"),))
+            raise Invalid("unknown request", str(name)[:40] if isinstance(name, str) else "")
         return operation(frame.header, frame.payload)
 
     def _say(self, reply: Reply) -> None:
@@ -128,7 +124,8 @@ class Session:
             self._claim = daemon.hold(self._layout, "session", str(header["owner"])[:200])
             if self._claim is None:
                 owner = daemon.holder(self._layout, "session") or ["", "another session"]
-                raise InUse("busy: %s works on this device" % owner[1], "", "wait for it to end")
+                who = owner[1] or "another session"
+                raise InUse("busy: %s works on this device" % who, "", "wait for it to end")
             prepare.discard_partial(self._layout)
         return {}
 
@@ -139,27 +136,24 @@ class Session:
 
     def _trust(self, header: Dict[str, Any], _payload: bytes) -> Reply:
         layout = self._claimed()
-        placed = trust.place(layout, str(header["key"]))
+        key, wanted = _text(header, "key"), _text(header, "class")
         known = trust.device_class(layout)
+        if known not in (None, wanted):
+            raise Refusal("this device is %s, not %.80s" % (known, wanted))
+        placed = trust.place(layout, key)
         if known is None:
-            body = json.dumps({"class": str(header["class"])}).encode()
+            body = json.dumps({"class": wanted}).encode()
             FILES.write(os.path.join(layout.root, "device.json"), body)
-        elif known != header["class"]:
-            raise Refusal("this device is %s, not %s" % (known, header["class"]))
         return {"placed": placed}
 
     def _have(self, header: Dict[str, Any], _payload: bytes) -> Reply:
         """Which blobs are here; refused at once when the missing ones would not fit."""
         layout = self._claimed()
         state = {digest: blobs.arrived(layout, digest) for digest in header["blobs"]}
-        missing = sum(
-            size - state[digest]["offset"]
-            for digest, size in header["blobs"].items()
-            if not state[digest]["complete"]
-        )
+        missing = blobs.outstanding(header["blobs"], state)
         unpacking = 0
         if "config" in header and not os.path.isdir(layout.image(header["config"])):
-            unpacking = int(header["unpacked"])
+            unpacking = _count(header, "unpacked")
         blobs.require(layout, missing + unpacking)
         return {"blobs": state, "free": blobs.free(layout)}
 
@@ -174,7 +168,7 @@ class Session:
         return {}
 
     def _prepare(self, header: Dict[str, Any], payload: bytes) -> Reply:
-        signed = trust.Signed(payload, str(header["signature"]).encode())
+        signed = trust.Signed(payload, _text(header, "signature").encode())
         downgrade = bool(header.get("allow_downgrade"))
         return prepare.prepare(self._claimed(), signed, downgrade, self._tell)
 
@@ -182,46 +176,65 @@ class Session:
         return activate.activate(self._claimed(), header["digest"])
 
     def _bench(self, header: Dict[str, Any], _payload: bytes) -> Reply:
-        layout = self._claimed()
-        for body in measure.run(layout, header["plan"], header["data"]):
-            if "files" in body:
-                return body
-            self._send(Frame({"progress": body}))
-        raise Invalid("the run left no result")
+        layout, last = self._claimed(), {}
+        with closing(measure.run(layout, header["plan"], header["data"])) as told:
+            for last in told:
+                if "progress" in last:
+                    self._send(Frame(last))
+        return last
 
     def _read(self, header: Dict[str, Any], _payload: bytes) -> Reply:
-        size = min(int(header["size"]), frames.MAX_PAYLOAD)
-        data = measure.read(self._layout, header["name"], int(header["offset"]), size)
+        size = min(_count(header, "size"), frames.MAX_PAYLOAD)
+        data = measure.read(self._layout, header["name"], _count(header, "offset"), size)
         return Frame({"size": len(data)}, data)
 
     def _spool(self, header: Dict[str, Any], _payload: bytes) -> Reply:
         spool = Spool(self._layout.spool)
-        records = spool.read(max(1, min(int(header["limit"]), 10000)))
-        lines = []
-        size = 0
-        for record in records:
-            line = json.dumps(record, separators=(",", ":")).encode()
-            size += len(line) + 1
-            if size > PULL_BYTES:
-                break
-            lines.append(line)
+        records = spool.read(max(1, min(_count(header, "limit"), 10000)), PULL_BYTES)
+        lines = [json.dumps(record, separators=(",", ":")).encode() for record in records]
         body = {"spool": spool.identity(), "records": len(lines), "dropped": spool.dropped()}
         return Frame(body, b"\n".join(lines))
 
     def _acknowledge(self, header: Dict[str, Any], _payload: bytes) -> Reply:
-        return {"freed": Spool(self._layout.spool).acknowledge(int(header["seq"]))}
+        return {"freed": Spool(self._layout.spool).acknowledge(_count(header, "seq"))}
 
     def _logs(self, header: Dict[str, Any], _payload: bytes) -> Reply:
-        lines = max(1, min(int(header["lines"]), 1000))
+        lines = max(1, min(_count(header, "lines"), 1000))
         return {"text": activate.log_tail(self._layout, "supervisor", lines)}
 
 
-def _as_problem(error: OSError) -> Problem:
+def _text(header: Dict[str, Any], name: str) -> str:
+    value = header.get(name)
+    if not isinstance(value, str):
+        raise Invalid("the request needs the text %r" % name, str(header.get("op")))
+    return value
+
+
+def _count(header: Dict[str, Any], name: str) -> int:
+    value = header.get(name)
+    if type(value) is not int or value < 0:
+        raise Invalid("the request needs the number %r" % name, str(header.get("op")))
+    return value
+
+
+def _as_problem(error: Exception, layout: Layout) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, BadFrame):
+        return Invalid("the answer is too long for a frame")
+    if isinstance(error, OSError):
+        return _as_refusal(error, layout)
+    what = "%s: %s" % (type(error).__name__, error)
+    if isinstance(error, (KeyError, TypeError, ValueError, AttributeError)):
+        return Invalid("the request is malformed: " + what)
+    return Problem("unexpected: " + what)
+
+
+def _as_refusal(error: OSError, layout: Layout) -> Problem:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage("/").free / 1e6
-        return Refusal(
-            "the device's disk is full", str(error.filename or ""), "free some: %.0f MB left" % free
-        )
+        free = blobs.free(layout) / 1e6
+        hint = "free some: %.0f MB may be used" % free
+        return Refusal("the device's disk is full", str(error.filename or layout.root), hint)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return Refusal(str(error), "", "the session's user must be root on a writable disk")
     return Problem(str(error))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import binascii
 import json
 import os
+import re
 import struct
 import time
 import zlib
@@ -22,6 +23,8 @@ from yardarm_wire.files import FILES
 
 _HEAD = struct.Struct(">II")
 SUFFIX = ".seg"
+_SEGMENT_NAME = re.compile(r"[0-9]{16}\.seg")
+SHORTEST_RECORD = _HEAD.size + len('{"seq":1}')
 SEGMENT = 256 * 1024
 QUOTA = 8 * 1024 * 1024
 MAX_RECORD = 64 * 1024
@@ -41,39 +44,65 @@ class Spool:
 
     def append(self, record: Dict[str, Any]) -> int:
         """Add a record under the next number, which it returns. Oldest segments go when the
-        quota is reached; `dropped` counts their unacknowledged records."""
-        if self._next is None:
-            self._recover()
-        assert self._next is not None
-        number = self._next
+        quota is reached; `dropped` counts their unacknowledged records.
+
+        Raises:
+            ValueError: the record is too long. OSError: it was not written; the next one is
+                appended after a fresh look at what is there.
+        """
+        number = self._recover() if self._next is None else self._next
         body = json.dumps(dict(record, seq=number), separators=(",", ":")).encode()
-        stream = self._writable(number)
+        if len(body) > MAX_RECORD:
+            raise ValueError("a record of %d bytes is too long" % len(body))
+        try:
+            self._write(self._writable(number), body)
+        except OSError:
+            self._forget()
+            raise
+        self._next = number + 1
+        return number
+
+    def _write(self, stream: Any, body: bytes) -> None:
         stream.write(_HEAD.pack(zlib.crc32(body), len(body)) + body)
         stream.flush()
-        self._next = number + 1
         if time.monotonic() - self._synced > SYNC_EVERY:
             self.sync()
-        return number
+
+    def _forget(self) -> None:
+        """After a failed write part of a record may be in the file: look again."""
+        stream, self._stream, self._next = self._stream, None, None
+        try:
+            if stream is not None:
+                stream.close()
+        except OSError:
+            pass  # what it still had to write is the record that failed
 
     def sync(self) -> None:
         if self._stream is not None:
             FILES.sync(self._stream.fileno())
         self._synced = time.monotonic()
 
-    def read(self, limit: int) -> List[Dict[str, Any]]:
-        """The oldest records beyond the acknowledged ones, at most `limit`, made durable."""
-        after, found = self.acknowledged(), []
+    def read(self, limit: int, most: int = QUOTA) -> List[Dict[str, Any]]:
+        """The oldest records beyond the acknowledged ones, made durable: at most `limit`,
+        and at most `most` bytes of them (but one at least)."""
+        after, total = self.acknowledged(), 0
+        found: List[Dict[str, Any]] = []
         for path in self._segments():
-            for record in _records(path, durable=True):
-                if record["seq"] > after:
-                    found.append(record)
-                if len(found) >= limit:
+            for size, body in _bodies(path, durable=True):
+                record = json.loads(body.decode())
+                if record["seq"] <= after:
+                    continue
+                total += size
+                if found and (total > most or len(found) >= limit):
                     return found
+                found.append(record)
         return found
 
     def acknowledge(self, number: int) -> int:
-        """Release every record up to `number`; returns how many bytes were freed."""
-        number = max(number, self.acknowledged())
+        """Release every record up to `number`; returns how many bytes were freed. A number
+        that no record has yet would release those that are still to come, and counts as the
+        newest one that there is."""
+        number = max(min(number, self._newest()), self.acknowledged())
         FILES.write(os.path.join(self.folder, "acknowledged"), b"%d" % number)
         freed = 0
         segments = self._segments()
@@ -113,17 +142,26 @@ class Spool:
             return 0
 
     def _segments(self) -> List[str]:
-        names = sorted(name for name in os.listdir(self.folder) if name.endswith(SUFFIX))
+        names = sorted(name for name in os.listdir(self.folder) if _SEGMENT_NAME.fullmatch(name))
         return [os.path.join(self.folder, name) for name in names]
 
-    def _recover(self) -> None:
-        """Cut a torn tail off the last segment, and go on after its last record."""
+    def _newest(self) -> int:
+        """Number of the last whole record; that of the acknowledged one when there is none."""
         last = self.acknowledged()
         for path in self._segments()[-1:]:
-            end, count = _intact(path)
+            last = max(last, _first(path) + _intact(path)[1] - 1)
+        return last
+
+    def _recover(self) -> int:
+        """Cut a torn tail off the last segment; the number to go on with. It is greater
+        than any that the tail's records could have had: a host may have seen them before
+        they were damaged."""
+        cut = 0
+        for path in self._segments()[-1:]:
+            end = _intact(path)[0]
+            cut = _size(path) - end
             os.truncate(path, end)
-            last = max(last, _first(path) + count - 1)
-        self._next = last + 1
+        return self._newest() + 1 + cut // SHORTEST_RECORD
 
     def _writable(self, number: int) -> Any:
         """The last segment, or a new one named by `number` when that is full or not ours."""
@@ -197,7 +235,8 @@ def _bodies(path: str, durable: bool) -> Iterator[Tuple[int, bytes]]:
             if len(head) < _HEAD.size:
                 return
             check, size = _HEAD.unpack(head)
-            body = stream.read(size) if size <= MAX_RECORD else b""
-            if len(body) != size or zlib.crc32(body) != check:
+            # No record is empty: zeros at the end are what a power cut leaves on some disks.
+            body = stream.read(size) if 0 < size <= MAX_RECORD else b""
+            if not body or len(body) != size or zlib.crc32(body) != check:
                 return
             yield _HEAD.size + size, body

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import struct
 from typing import List
@@ -21,9 +20,11 @@ def public_key(line: str) -> "bytes | None":
     if len(parts) < 2 or parts[0] != KEY_TYPE.decode():
         return None
     try:
-        return base64.b64decode(parts[1], validate=True)
-    except binascii.Error:
+        blob = base64.b64decode(parts[1], validate=True)
+        key_type, public = _strings(blob, 2)
+    except (ValueError, struct.error):
         return None
+    return blob if key_type == KEY_TYPE and ed25519.usable(public) else None
 
 
 def verify(message: bytes, armored: bytes, namespace: str, trusted: List[bytes]) -> bool:
@@ -38,7 +39,10 @@ def _verify(message: bytes, armored: bytes, namespace: str, trusted: List[bytes]
     lines = [line.strip() for line in armored.decode("ascii").strip().splitlines()]
     if len(lines) < 3 or lines[0] != BEGIN or lines[-1] != END:
         return False
-    blob = base64.b64decode("".join(lines[1:-1]), validate=True)
+    text = "".join(lines[1:-1])
+    blob = base64.b64decode(text, validate=True)
+    if base64.b64encode(blob).decode() != text:
+        return False  # bits that no byte needs: a signature has one spelling
     if blob[:6] != MAGIC or struct.unpack(">I", blob[6:10])[0] != 1:
         return False
     key, space, reserved, algorithm, signature = _strings(blob[10:], 5)

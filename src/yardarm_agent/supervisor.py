@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 from types import FrameType
-from typing import List, Optional
+from typing import Any, Dict, List, Optional
 
 from yardarm_agent import daemon, engine
 from yardarm_agent.layout import Layout
 from yardarm_wire.files import FILES
 
 LONGEST_PAUSE = 30.0
+LOOK_EVERY = 60.0
 STABLE = 60.0
 """Seconds after which a run counts as stable, and the pause starts from short again."""
 
@@ -32,22 +33,31 @@ def supervise(layout: Layout) -> int:
     lock = daemon.hold(layout, "supervisor", daemon.identity())
     if lock is None:
         return 1
-    signal.signal(signal.SIGTERM, _stop)
-    end_stale(layout)
     pause, restarts = 1.0, 0
     try:
+        signal.signal(signal.SIGTERM, _stop)
+        end_stale(layout)
         while True:
             digest = layout.active(layout.current)
             if digest is None:
                 return 0
             begun = time.monotonic()
-            code = _run(layout, digest, restarts)
+            how = _attempt(layout, digest, restarts)
             restarts += 1
             pause = 1.0 if time.monotonic() - begun > STABLE else min(pause * 2, LONGEST_PAUSE)
-            _say("the release ended with code %d; again in %.0f s" % (code, pause))
+            _say("%s; again in %.0f s" % (how, pause))
             time.sleep(pause)
     except _Stop:
         return 0
+
+
+def _attempt(layout: Layout, digest: str, restarts: int) -> str:
+    """Run the release until it ends. A full disk or a missing file is no reason to stop
+    trying: somebody may mend it."""
+    try:
+        return "the release ended with code %d" % _run(layout, digest, restarts)
+    except (OSError, ValueError, KeyError) as error:
+        return "the release can't be started: %s: %s" % (type(error).__name__, error)
 
 
 def arguments(layout: Layout, digest: str) -> List[str]:
@@ -75,14 +85,33 @@ def arguments(layout: Layout, digest: str) -> List[str]:
 
 def _run(layout: Layout, digest: str, restarts: int) -> int:
     os.makedirs(os.path.join(layout.run, "service"), 0o755, exist_ok=True)
-    child = subprocess.Popen(
-        arguments(layout, digest), stdin=subprocess.DEVNULL, start_new_session=True
-    )
+    child = _spawn(layout, digest, restarts)
     try:
-        _record(layout, child.pid, digest, restarts)
-        return child.wait()
+        if _stopped:
+            raise _Stop
+        return _wait(layout, child)
     finally:
         _end(child)
+
+
+def _spawn(layout: Layout, digest: str, restarts: int) -> "subprocess.Popen[bytes]":
+    argv = arguments(layout, digest)
+    # A stop waits until the service is written down: before, nobody could end it.
+    signal.signal(signal.SIGTERM, _stop_later)
+    try:
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
+        _record(layout, child.pid, digest, restarts)
+    finally:
+        signal.signal(signal.SIGTERM, _stop)
+    return child
+
+
+def _wait(layout: Layout, child: "subprocess.Popen[bytes]") -> int:
+    while True:
+        try:
+            return child.wait(LOOK_EVERY)
+        except subprocess.TimeoutExpired:
+            daemon.trim(layout, "supervisor")
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:
@@ -91,7 +120,7 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
     try:
         child.wait(5)
     except subprocess.TimeoutExpired:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     signal.signal(signal.SIGTERM, _stop)
 
@@ -104,31 +133,67 @@ def _record(layout: Layout, pid: int, digest: str, restarts: int) -> None:
         "restarts": restarts,
         "since": time.time(),
     }
-    FILES.write(os.path.join(layout.run, "service.json"), json.dumps(body).encode())
+    try:
+        FILES.write(_service(layout), json.dumps(body).encode())
+    except OSError as error:  # a full disk must not end what runs
+        _say("can't write down the service's pid: %s" % error)
+
+
+def _service(layout: Layout) -> str:
+    return os.path.join(layout.run, "service.json")
+
+
+def _recorded(layout: Layout) -> Optional[Dict[str, Any]]:
+    """What was written down of a service that still lives; None: there is none."""
+    try:
+        with open(_service(layout), "rb") as stream:
+            body: Dict[str, Any] = json.load(stream)
+    except (FileNotFoundError, ValueError):
+        return None
+    born = birth(body["pid"])
+    return body if born is not None and born == body["born"] else None
+
+
+def serving(layout: Layout) -> Optional[str]:
+    """The digest of the release whose service lives; None: there is none."""
+    body = _recorded(layout)
+    return body["release"] if body else None
 
 
 def end_stale(layout: Layout) -> None:
     """Kill the service of a supervisor that was killed itself: no two may run."""
-    try:
-        with open(os.path.join(layout.run, "service.json"), "rb") as stream:
-            body = json.load(stream)
-    except (FileNotFoundError, ValueError):
-        return
-    if birth(body["pid"]) is not None and birth(body["pid"]) == body["born"]:
-        os.killpg(body["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + 5.0
+    while time.monotonic() < deadline:
+        body = _recorded(layout)
+        if body is None:
+            return
+        try:
+            os.killpg(body["pid"], signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)  # until it has let go of its port
 
 
 def birth(pid: int) -> Optional[str]:
-    """Start time of a process in clock ticks: with its pid it names one process for good."""
+    """Start time of a process in clock ticks: with its pid it names one process for good.
+    None: there is no such process, or it has ended."""
     try:
         with open("/proc/%d/stat" % pid) as stream:
-            return stream.read().rsplit(")", 1)[1].split()[19]
+            fields = stream.read().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
+    return None if fields[0] in "ZX" else fields[19]
 
 
 def _stop(_number: int, _frame: Optional[FrameType]) -> None:
     raise _Stop
+
+
+_stopped: List[int] = []
+
+
+def _stop_later(number: int, _frame: Optional[FrameType]) -> None:
+    _stopped.append(number)
 
 
 def _say(text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from types import FrameType
 from typing import Any, Dict, Optional
@@ -15,6 +16,7 @@ from yardarm_agent.spool import Spool
 
 NOBODY = 65534
 INTERVAL = 5.0
+SHORTEST = 0.05
 
 
 class _Stop(Exception):
@@ -28,11 +30,11 @@ def run(layout: Layout) -> int:
         return 1
     settings = _settings(layout)
     _drop_privileges(layout)
-    signal.signal(signal.SIGTERM, _stop)
     counters = os.path.join(layout.run, "service")
     chosen = collectors.for_settings(settings, layout.root, counters)
     spool = Spool(layout.spool)
     try:
+        signal.signal(signal.SIGTERM, _stop)
         _sample(spool, chosen, float(settings.get("interval", INTERVAL)))
     except _Stop:
         pass
@@ -45,8 +47,12 @@ def run(layout: Layout) -> int:
 def _sample(spool: Spool, chosen: Any, interval: float) -> None:
     while True:
         begun = time.monotonic()
-        spool.append(collectors.sample(chosen))
-        time.sleep(max(0.0, begun + interval - time.monotonic()))
+        try:
+            spool.append(collectors.sample(chosen))
+        except (OSError, ValueError) as error:  # a full disk may get room again
+            sys.stderr.write("a sample is lost: %s\n" % error)
+            sys.stderr.flush()
+        time.sleep(max(SHORTEST, begun + interval - time.monotonic()))
 
 
 def _settings(layout: Layout) -> Dict[str, Any]:
@@ -64,7 +70,10 @@ def _drop_privileges(layout: Layout) -> None:
         return
     os.chown(layout.spool, NOBODY, NOBODY)
     for name in os.listdir(layout.spool):
-        os.chown(os.path.join(layout.spool, name), NOBODY, NOBODY)
+        try:  # never through a link, which whoever is nobody may have put there
+            os.chown(os.path.join(layout.spool, name), NOBODY, NOBODY, follow_symlinks=False)
+        except FileNotFoundError:
+            pass  # the session released it just now
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)

@@ -23,7 +23,8 @@ def trusted(layout: Layout) -> List[bytes]:
     keys = []
     for name in sorted(os.listdir(layout.trust)):
         if name.endswith(".pub"):
-            with open(os.path.join(layout.trust, name)) as stream:
+            path = os.path.join(layout.trust, name)
+            with open(path, encoding="utf-8", errors="replace") as stream:
                 key = sshsig.public_key(stream.read())
             keys += [key] if key else []
     return keys

@@ -23,14 +23,23 @@ def unpack(layers: Iterable[str], root: str, advance: Advance) -> None:
         advance: told the number of bytes of each member.
 
     Raises:
-        NotVerified: a member would leave the root, or is a device node; it is named.
+        NotVerified: a member would leave the root, or is a device node; it is named. Or the
+            layer is no whole tar.
     """
     os.makedirs(root, 0o755)
     for layer in layers:
-        with tarfile.open(layer, "r:") as archive:
-            for member in archive:
-                _place(archive, member, root)
-                advance(member.size)
+        try:
+            _layer(layer, root, advance)
+        except tarfile.TarError as error:
+            raise NotVerified("a layer is no whole tar: %s" % error, layer) from None
+
+
+def _layer(layer: str, root: str, advance: Advance) -> None:
+    with tarfile.open(layer, "r:") as archive:
+        for member in archive:
+            _place(archive, member, root)
+            advance(member.size)
+            archive.members = []  # type: ignore[attr-defined]  # else it keeps all in memory
 
 
 def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, root: str) -> None:
@@ -42,9 +51,11 @@ def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, root: str) -> None
     name = parts[-1]
     if name == OPAQUE:
         for entry in os.listdir(folder):
-            _remove(os.path.join(folder, entry))
+            remove(os.path.join(folder, entry))
     elif name.startswith(WHITEOUT):
-        _remove(os.path.join(folder, name[len(WHITEOUT) :]))
+        if name[len(WHITEOUT) :] in ("", ".", ".."):
+            raise NotVerified("a whiteout of nothing", member.name)
+        remove(os.path.join(folder, name[len(WHITEOUT) :]))
     else:
         _write(archive, member, os.path.join(folder, name), root)
 
@@ -52,16 +63,15 @@ def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, root: str) -> None
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, root: str) -> None:
     if member.isdir():
         if not os.path.isdir(path) or os.path.islink(path):
-            _remove(path)
+            remove(path)
             os.mkdir(path)
         os.chmod(path, member.mode & 0o7777)
         return
-    _remove(path)
+    remove(path)
     if member.issym():
         os.symlink(member.linkname, path)
     elif member.islnk():
-        parts = _parts(member.linkname)
-        os.link(os.path.join(resolve(root, parts[:-1], member.name), *parts[-1:]), path)
+        _link(member, path, root)
     elif member.isfile():
         source = archive.extractfile(member)
         assert source is not None
@@ -70,6 +80,19 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str, root: s
         os.chmod(path, member.mode & 0o7777)
     else:
         raise NotVerified("a device node or pipe in a layer", member.name)
+
+
+def _link(member: tarfile.TarInfo, path: str, root: str) -> None:
+    """A hard link below the root. To a symlink it is one to the link itself, not to what
+    that names outside of a chroot."""
+    parts = _parts(member.linkname)
+    source = os.path.join(resolve(root, parts[:-1], member.name), *parts[-1:])
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), path)
+    elif os.path.isfile(source):
+        os.link(source, path)
+    else:
+        raise NotVerified("a hard link to nothing", member.name)
 
 
 def _parts(name: str) -> List[str]:
@@ -104,7 +127,8 @@ def resolve(root: str, parts: List[str], member: str) -> str:
     return os.path.join(root, *done)
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
+    """Remove a file, a link or a whole folder, if it is there."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):

@@ -42,7 +42,12 @@ class Files:
         if os.path.lexists(partial):
             os.unlink(partial)
         os.symlink(pointee, partial)
-        self.rename(partial, path)
+        try:
+            self.rename(partial, path)
+        except BaseException:
+            if os.path.lexists(partial):
+                os.unlink(partial)
+            raise
 
     def sync_folder(self, folder: str) -> None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

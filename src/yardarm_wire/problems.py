@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Dict
 
+LONGEST = 8000
+"""Characters of each part that cross the wire: a release's last words have no bound."""
+
 
 class Problem(Exception):
     """Base: what, where, and what to try. `kind` names the host's error class."""
@@ -17,7 +20,9 @@ class Problem(Exception):
         self.hint = hint
 
     def as_json(self) -> Dict[str, str]:
-        return {"kind": self.kind, "what": self.what, "where": self.where, "hint": self.hint}
+        """For the header of a frame, in which it always fits."""
+        parts = {"what": self.what, "where": self.where, "hint": self.hint}
+        return dict({name: text[:LONGEST] for name, text in parts.items()}, kind=self.kind)
 
 
 class Invalid(Problem):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from typing import Dict, Sequence
+
+from yardarm_agent.collectors.sensors import readings
 
 
 class Clock:
@@ -15,8 +16,7 @@ class Clock:
 
     def collect(self) -> Dict[str, float]:
         values = {}
-        for path in sorted(path for pattern in self._patterns for path in glob.glob(pattern)):
+        for path, kilohertz in readings(self._patterns):
             core = re.search(r"cpu\d+", path)
-            with open(path) as stream:
-                values["clock.%s_mhz" % (core.group() if core else path)] = int(stream.read()) / 1e3
+            values["clock.%s_mhz" % (core.group() if core else path)] = kilohertz / 1e3
         return values

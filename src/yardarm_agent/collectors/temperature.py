@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from typing import Dict, Sequence
+
+from yardarm_agent.collectors.sensors import readings
 
 
 class Temperature:
@@ -14,20 +15,23 @@ class Temperature:
         self._patterns = patterns
 
     def collect(self) -> Dict[str, float]:
-        found = sorted(path for pattern in self._patterns for path in glob.glob(pattern))
-        return {"temperature.%s_c" % _zone(path): _millidegrees(path) / 1000 for path in found}
-
-
-def _millidegrees(path: str) -> int:
-    with open(path) as stream:
-        return int(stream.read())
+        values: Dict[str, float] = {}
+        for path, millidegrees in readings(self._patterns):
+            name = "temperature.%s_c" % _zone(path)
+            if name in values:  # zones may share a type
+                name = "temperature.%s_%s_c" % (_zone(path), _folder(path))
+            values[name] = millidegrees / 1000
+        return values
 
 
 def _zone(path: str) -> str:
     """The zone's type, which is what people know it by; else its folder's name."""
-    folder = os.path.dirname(path)
     try:
-        with open(os.path.join(folder, "type")) as stream:
+        with open(os.path.join(os.path.dirname(path), "type")) as stream:
             return stream.read().strip()
-    except FileNotFoundError:
-        return os.path.basename(folder)
+    except OSError:
+        return _folder(path)
+
+
+def _folder(path: str) -> str:
+    return os.path.basename(os.path.dirname(path))

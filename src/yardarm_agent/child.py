@@ -1,0 +1,127 @@
+"""Programs of a release that are run to their end, within bounds of memory and time."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import time
+from typing import IO, Any, Dict, Generator, Iterator, Optional, Sequence
+
+from yardarm_wire.problems import NotVerified
+
+MAX_LINE = 256 * 1024
+TAIL = 4096
+SILENCE = 270.0
+"""Seconds without a line after which a run is given up: before the host loses patience."""
+
+
+def answer(argv: Sequence[str], errors: str, timeout: float) -> Dict[str, Any]:
+    """Run to the end and return the JSON object that was printed last.
+
+    Args:
+        errors: the file for its stderr.
+
+    Raises:
+        NotVerified: it failed without an answer, or took longer than `timeout` seconds.
+    """
+    body: Any = None
+    with Child(argv, errors) as child:
+        for line in child.lines(deadline=time.monotonic() + timeout):
+            body = _parsed(line) if line.strip() else body
+        code = child.wait()
+    if not isinstance(body, dict):
+        raise NotVerified("the release failed with code %d" % code, "", _tail(errors))
+    return body
+
+
+def follow(
+    argv: Sequence[str], errors: str, silence: float = SILENCE
+) -> Generator[Dict[str, Any], None, None]:
+    """Run and yield each JSON object as it is printed; other lines are passed over.
+
+    The program is killed when the caller stops listening (closes the generator).
+
+    Raises:
+        NotVerified: it exits with another code than 0, or says nothing for `silence` seconds.
+    """
+    with Child(argv, errors) as child:
+        for line in child.lines(silence=silence):
+            body = _parsed(line)
+            if isinstance(body, dict):
+                yield body
+        code = child.wait()
+    if code != 0:
+        raise NotVerified("the run failed with code %d" % code, "", _tail(errors))
+
+
+class Child:
+    """A running program; it doesn't outlive the block. stderr goes to the file `errors`."""
+
+    def __init__(self, argv: Sequence[str], errors: str) -> None:
+        with open(errors, "wb") as log:
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=0
+            )
+        assert self._process.stdout is not None
+        self._output: IO[bytes] = self._process.stdout
+
+    def __enter__(self) -> "Child":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._output.close()
+
+    def wait(self) -> int:
+        """The exit code, once stdout was closed; who closes it and stays is killed."""
+        try:
+            return self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            raise NotVerified("the release closed its output and did not end") from None
+
+    def lines(
+        self, deadline: Optional[float] = None, silence: Optional[float] = None
+    ) -> Iterator[bytes]:
+        """What it prints, a line at a time, until it closes stdout.
+
+        Raises:
+            NotVerified: the deadline passed, it was silent for too long, or a line is longer
+                than `MAX_LINE`.
+        """
+        begun, pending = time.monotonic(), b""
+        while True:
+            limit = deadline if silence is None else time.monotonic() + silence
+            part = self._part(limit, begun)
+            whole = (pending + part).split(b"\n")
+            pending = whole.pop()
+            yield from whole
+            if len(pending) > MAX_LINE:
+                raise NotVerified("the release printed a line of more than %d bytes" % MAX_LINE)
+            if not part:
+                if pending:
+                    yield pending
+                return
+
+    def _part(self, limit: Optional[float], begun: float) -> bytes:
+        left = None if limit is None else max(0.0, limit - time.monotonic())
+        if not select.select([self._output], [], [], left)[0]:
+            seconds = time.monotonic() - begun
+            raise NotVerified("the release gave no answer; it was ended after %.0f s" % seconds)
+        return os.read(self._output.fileno(), 1 << 16)
+
+
+def _parsed(line: bytes) -> Any:
+    try:
+        return json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+
+
+def _tail(path: str) -> str:
+    with open(path, "rb") as log:
+        log.seek(max(0, os.fstat(log.fileno()).st_size - TAIL))
+        text = log.read().decode("utf-8", "replace").strip()
+    return "\n".join(text.splitlines()[-4:])
