@@ -52,6 +52,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
                 patch.setenv(name, str(settings))
         patch.setenv("HOME", str(home))
         patch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+        patch.setenv("XDG_STATE_HOME", str(home / ".local" / "state"))
         patch.delenv("YARDARM_STORE", raising=False)
         patch.delenv("SSH_AUTH_SOCK", raising=False)
         yield home

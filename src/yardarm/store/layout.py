@@ -49,6 +49,9 @@ class BlobWriter:
     def tell(self) -> int:
         return self.size
 
+    def flush(self) -> None:
+        """For writers of archives, which ask for it; `commit` makes everything durable."""
+
     def commit(self, media_type: str, annotations: Mapping[str, str] | None = None) -> Descriptor:
         """Make the blob part of the store."""
         digest = Digest("sha256:" + self._hash.hexdigest())
