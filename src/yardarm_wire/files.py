@@ -21,6 +21,7 @@ class Files:
             with os.fdopen(handle, "wb") as stream:
                 os.fchmod(stream.fileno(), mode)
                 stream.write(data)
+                stream.flush()  # else the sync has nothing to write yet
                 self.sync(stream.fileno())
             self.rename(partial, path)
         except BaseException:
