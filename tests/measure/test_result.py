@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from yardarm import project
 from yardarm.artifacts import EMULATED
 from yardarm.errors import InvalidInput
 from yardarm.measure import results
 from yardarm.measure import run as runs
+from yardarm.measure.plan import plan
 from yardarm.measure.result import agreement, result
 from yardarm.measure.verdict import verdict
 
@@ -187,3 +190,13 @@ def test_a_run_of_another_schema_or_without_a_part_is_refused(run_files):
     file.write_text(json.dumps(report))
     with pytest.raises(InvalidInput, match="lacks cold"):
         runs.read(run_files)
+
+
+def test_a_virtual_device_times_fewer_inferences(tmp_path: Path) -> None:
+    (tmp_path / "yardarm.toml").write_text(
+        '[model]\nsource = "m"\n[data]\ncalibration = "c"\nevaluation = "e"\n'
+    )
+    loaded = project.load(tmp_path)
+    manifest = {"inputs": [{"name": "x"}]}
+    assert plan(loaded, manifest)["iterations"] == 1000
+    assert plan(loaded, manifest, emulated=True)["iterations"] == 100

@@ -48,7 +48,8 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
         _check(session, release)
         telemetry.pull(session, archive)
         with tempfile.TemporaryDirectory(prefix="yardarm-bench-") as scratch:
-            _measure(session, opened, bundle, Path(scratch), sink)
+            plan = measure.plan(opened.project, bundle.manifest, emulated=device.emulated)
+            _measure(session, opened, plan, Path(scratch), sink)
             measured = measure.read(Path(scratch))
         records = telemetry.pull(session, archive).records
     body = measure.result(
@@ -88,9 +89,8 @@ def _check(session: Session, release: Release) -> None:
 
 
 def _measure(
-    session: Session, opened: Workspace, bundle: Bundle, scratch: Path, sink: Sink
+    session: Session, opened: Workspace, plan: dict[str, Any], scratch: Path, sink: Sink
 ) -> None:
-    plan = measure.plan(opened.project, bundle.manifest)
     dataset = datasets.open_dataset(_evaluation(opened))
     data = measure.export(dataset, plan["inputs"], opened.store)
     planned = deploy.survey(session, {data.digest: data.size})
@@ -103,8 +103,7 @@ def _measure(
                 running.advance(told["done"], told["total"], told["phase"])
         for name, size in frame.header["files"].items():
             _fetch(session, name, size, scratch)
-        iterations = plan["iterations"]
-        running.detail = f"{dataset.samples} samples scored, {iterations} inferences timed"
+        running.detail = f"{dataset.samples} samples scored, {plan['iterations']} inferences timed"
 
 
 def _fetch(session: Session, name: str, size: int, target: Path) -> None:
