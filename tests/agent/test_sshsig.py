@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 import subprocess
 from pathlib import Path
 
@@ -107,6 +108,11 @@ def test_any_bytes_are_refused_quietly(data: bytes) -> None:
     with_magic = base64.b64encode(b"SSHSIG\0\0\0\1" + data)
     for text in (data, armored, armored.replace(base64.b64encode(data), with_magic, 1)):
         assert not sshsig.verify(MESSAGE, text, SPACE, [b"key"])
+
+
+def line_of(key: bytes) -> str:
+    blob = struct.pack(">I", 11) + b"ssh-ed25519" + struct.pack(">I", len(key)) + key
+    return "ssh-ed25519 " + base64.b64encode(blob).decode()
 
 
 @pytest.mark.parametrize(

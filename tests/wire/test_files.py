@@ -14,6 +14,10 @@ from yardarm_wire.files import Files
 OLD, NEW = b"old bytes", b"new bytes, and more of them"
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
 class Cut(BaseException):
     """The power went."""
 
@@ -73,7 +77,7 @@ def test_a_failed_write_leaves_old_or_new_and_nothing_else(
             files.write(str(path), NEW)
         renamed = "sync folder" in files.operations
         assert path.read_bytes() == (NEW if renamed else OLD)
-        assert os.listdir(tmp_path) == ["file"]
+        assert names(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize("error", [OSError(28, "no space"), Cut()], ids=["full", "cut"])
@@ -87,8 +91,8 @@ def test_a_failed_link_leads_to_old_or_new_and_leaves_nothing_else(
             files.link("new", str(path))
         except type(error):
             pass
-        assert os.readlink(path) in ("old", "new")
-        assert os.listdir(tmp_path) == ["current"]
+        assert path.readlink() in (Path("old"), Path("new"))
+        assert names(tmp_path) == ["current"]
 
 
 class Recorder(Files):
@@ -101,12 +105,11 @@ class Recorder(Files):
     def sync(self, descriptor: int) -> None:
         super().sync(descriptor)
         state = os.fstat(descriptor)
-        with open(f"/proc/self/fd/{descriptor}", "rb") as stream:
-            self.synced[state.st_ino] = stream.read()
+        self.synced[state.st_ino] = Path(f"/proc/self/fd/{descriptor}").read_bytes()
         self.log.append(("sync", str(state.st_ino), ""))
 
     def rename(self, source: str, target: str) -> None:
-        self.log.append(("rename", str(os.stat(source).st_ino), target))
+        self.log.append(("rename", str(Path(source).stat().st_ino), target))
         super().rename(source, target)
 
 
@@ -138,8 +141,8 @@ def test_mode_and_replaced_link(tmp_path: Path) -> None:
     Files().link("a", str(tmp_path / "link"))
     (tmp_path / f"link.partial-{os.getpid()}").symlink_to("left over")
     Files().link("b", str(tmp_path / "link"))
-    assert os.readlink(tmp_path / "link") == "b"
-    assert sorted(os.listdir(tmp_path)) == ["link", "secret"]
+    assert (tmp_path / "link").readlink() == Path("b")
+    assert names(tmp_path) == ["link", "secret"]
 
 
 def test_a_relative_path_is_taken_from_here(
