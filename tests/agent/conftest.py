@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -34,12 +35,13 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Pipes:
     """The host's side of a session whose agent is a real process."""
 
-    def __init__(self, agent: Path, root: str, python: str) -> None:
+    def __init__(self, agent: Path, root: str, python: str, path: str) -> None:
         self.process = subprocess.Popen(
             [python, "-I", "-S", str(agent), "session", "--root", root],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}"},
         )
 
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
@@ -80,8 +82,10 @@ def session(agent: Path, layout: Layout) -> Iterator[Open]:
     """Open sessions on the layout's root. Each must end well: no traceback, code 0."""
     opened: list[Pipes] = []
 
-    def start(python: str = sys.executable, root: str = layout.root) -> Pipes:
-        opened.append(Pipes(agent, root, python))
+    def start(
+        python: str = sys.executable, root: str = layout.root, path: str = "/nowhere"
+    ) -> Pipes:
+        opened.append(Pipes(agent, root, python, path))
         return opened[-1]
 
     yield start
