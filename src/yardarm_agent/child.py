@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import stat
 import subprocess
 import time
 from typing import IO, Any, Dict, Generator, Iterator, Optional, Sequence
@@ -13,6 +14,10 @@ from yardarm_wire.problems import NotVerified
 
 MAX_LINE = 256 * 1024
 TAIL = 4096
+PATIENCE = 10.0
+HOST = 0
+"""stdin of a session: the host is at its other end."""
+
 SILENCE = 270.0
 """Seconds without a line after which a run is given up: before the host loses patience."""
 
@@ -45,8 +50,9 @@ def follow(
 
     Raises:
         NotVerified: it exits with another code than 0, or says nothing for `silence` seconds.
+        BrokenPipeError: the host hung up.
     """
-    with Child(argv, errors) as child:
+    with Child(argv, errors, host=HOST) as child:
         for line in child.lines(silence=silence):
             body = _parsed(line)
             if isinstance(body, dict):
@@ -57,15 +63,23 @@ def follow(
 
 
 class Child:
-    """A running program; it doesn't outlive the block. stderr goes to the file `errors`."""
+    """A running program; it doesn't outlive the block. stderr goes to the file `errors`.
 
-    def __init__(self, argv: Sequence[str], errors: str) -> None:
+    `host` is a descriptor whose hang-up ends the run: nobody waits for it any more.
+    """
+
+    def __init__(self, argv: Sequence[str], errors: str, host: Optional[int] = None) -> None:
         with open(errors, "wb") as log:
             self._process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=0
             )
         assert self._process.stdout is not None
         self._output: IO[bytes] = self._process.stdout
+        self._poll = select.poll()
+        self._poll.register(self._output, select.POLLIN)
+        self._host = host if host is not None and _is_channel(host) else None
+        if self._host is not None:
+            self._poll.register(self._host, 0)
 
     def __enter__(self) -> "Child":
         return self
@@ -78,7 +92,7 @@ class Child:
     def wait(self) -> int:
         """The exit code, once stdout was closed; who closes it and stays is killed."""
         try:
-            return self._process.wait(10)
+            return self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             raise NotVerified("the release closed its output and did not end") from None
 
@@ -106,11 +120,23 @@ class Child:
                 return
 
     def _part(self, limit: Optional[float], begun: float) -> bytes:
-        left = None if limit is None else max(0.0, limit - time.monotonic())
-        if not select.select([self._output], [], [], left)[0]:
+        left = None if limit is None else 1e3 * max(0.0, limit - time.monotonic())
+        ready = [descriptor for descriptor, _event in self._poll.poll(left)]
+        if self._host in ready:
+            raise BrokenPipeError("the host hung up")
+        if not ready:
             seconds = time.monotonic() - begun
             raise NotVerified("the release gave no answer; it was ended after %.0f s" % seconds)
         return os.read(self._output.fileno(), 1 << 16)
+
+
+def _is_channel(descriptor: int) -> bool:
+    """A pipe or socket, whose other end can hang up."""
+    try:
+        mode = os.fstat(descriptor).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _parsed(line: bytes) -> Any:

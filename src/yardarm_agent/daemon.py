@@ -15,14 +15,15 @@ from yardarm_agent.layout import Layout
 MAX_LOG = 1 << 20
 
 
-def hold(layout: Layout, name: str, text: str = "") -> "IO[str] | None":
-    """Take the lock `name` for as long as the returned file is open; None: it is taken.
+def hold(layout: Layout, name: str, text: str = "", patience: float = 0.1) -> "IO[str] | None":
+    """Take the lock `name` for as long as the returned file is open; None: it is taken,
+    and was for `patience` seconds.
 
     The file says who holds it: pid, and `text`.
     """
     path = os.path.join(layout.run, name + ".lock")
     stream = open(path, "a+", encoding="utf-8", errors="backslashreplace")
-    if not _lock(stream, fcntl.LOCK_EX):
+    if not _lock(stream, fcntl.LOCK_EX, patience):
         stream.close()
         return None
     stream.truncate(0)
@@ -31,15 +32,17 @@ def hold(layout: Layout, name: str, text: str = "") -> "IO[str] | None":
     return stream
 
 
-def _lock(stream: "IO[str]", kind: int) -> bool:
-    """Try for a moment: somebody who only asks for the holder has it briefly, too."""
-    for attempt in range(5):
+def _lock(stream: "IO[str]", kind: int, patience: float = 0.1) -> bool:
+    """Try for a moment at least: somebody who only asks for the holder has it briefly, too."""
+    deadline = time.monotonic() + patience
+    while True:
         try:
             fcntl.flock(stream.fileno(), kind | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            time.sleep(0.01 * attempt)
-    return False
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
 
 
 def holder(layout: Layout, name: str) -> "List[str] | None":

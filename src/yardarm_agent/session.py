@@ -22,6 +22,8 @@ from yardarm_wire.frames import PROTOCOL, BadFrame, Frame
 from yardarm_wire.problems import InUse, Invalid, Problem, Refusal
 
 PULL_BYTES = 3 << 20
+PATIENCE = 3.0
+"""Seconds in which a session whose host is gone has ended, and a new one may have its claim."""
 
 Reply = Union[Dict[str, Any], Frame, Iterator[Frame]]
 
@@ -121,7 +123,7 @@ class Session:
     def _take_claim(self, header: Dict[str, Any], _payload: bytes) -> Reply:
         """Whoever changes the device holds the claim until the session ends."""
         if self._claim is None:
-            self._claim = daemon.hold(self._layout, "session", str(header["owner"])[:200])
+            self._claim = daemon.hold(self._layout, "session", str(header["owner"])[:200], PATIENCE)
             if self._claim is None:
                 owner = daemon.holder(self._layout, "session") or ["", "another session"]
                 who = owner[1] or "another session"

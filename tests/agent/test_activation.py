@@ -1,0 +1,256 @@
+"""Releases activated by real sessions, supervisors and services: the new one, or back."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yardarm import signing
+from yardarm_agent import daemon, supervisor
+from yardarm_agent.layout import Layout
+
+STUB = Path(__file__).with_name("stub_release.py")
+
+
+def digest_of(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+class Device:
+    """A root, a trusted key, and a session that deploys onto it."""
+
+    def __init__(self, layout: Layout, key: signing.SigningKey, open_session: Callable[[], Any]):
+        self.layout = layout
+        self._key = key
+        self._open = open_session
+        self.pipes = self.session()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._version = 0
+
+    def session(self) -> Any:
+        pipes = self._open()
+        pipes.ask("claim", owner="test")
+        pipes.ask("trust", key=self._key.public, **{"class": "pi"})
+        return pipes
+
+    def put(self, data: bytes) -> str:
+        digest = digest_of(data)
+        fields = {"digest": digest, "size": len(data), "offset": 0, "encoding": "raw"}
+        if not self.pipes.ask("have", blobs={digest: len(data)}).header["blobs"][digest][
+            "complete"
+        ]:
+            self.pipes.ask("put", data, **fields)
+            self.pipes.ask("seal", digest=digest)
+        return digest
+
+    def prepare(self, behaviour: str, *, deadline: float = 15, model: bytes = b"model") -> Any:
+        """The reply to `prepare` of a new release that behaves so, progress left out."""
+        layer = io.BytesIO()
+        with tarfile.open(fileobj=layer, mode="w") as archive:
+            info = tarfile.TarInfo("behaviour")
+            info.size = len(behaviour)
+            archive.addfile(info, io.BytesIO(behaviour.encode()))
+        config = {"config": {"Env": [], "Entrypoint": ["program"]}, "is": behaviour}
+        self._version += 1
+        files = {"model.onnx": {"digest": self.put(model), "size": len(model)}}
+        release = {
+            "schema": "yardarm.release/1", "project": "p", "device_classes": ["pi"],
+            "version": self._version, "signed_at": self._version, "not_after": None,
+            "image": {
+                "config": self.put(json.dumps(config).encode()),
+                "layers": [
+                    {"digest": self.put(layer.getvalue()), "size": len(layer.getvalue())}
+                ],
+            },
+            "bundles": {"main": {"files": files}},
+            "run": {"mode": "serve", "port": self.port, "threads": 1},
+            "health": {"deadline_s": deadline},
+            "telemetry": {"interval": 5},
+        }  # fmt: skip
+        payload = json.dumps(release).encode()
+        signature = signing.sign(self._key, payload).decode()
+        self.pipes.send({"op": "prepare", "signature": signature}, payload)
+        while "progress" in (reply := self.pipes.receive().header):
+            pass
+        return reply
+
+    def deploy(self, behaviour: str, **options: Any) -> tuple[str, dict[str, Any]]:
+        """Digest of the release, and the reply to `activate`."""
+        digest = self.prepare(behaviour, **options)["digest"]
+        return digest, self.pipes.ask("activate", digest=digest).header
+
+    def model(self) -> str | None:
+        """The model of whatever answers on the port."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as got:
+                return str(json.load(got)["model"])
+        except OSError:
+            return None
+
+    @property
+    def current(self) -> str | None:
+        return self.layout.active(self.layout.current)
+
+    @property
+    def previous(self) -> str | None:
+        return self.layout.active(self.layout.previous)
+
+
+@pytest.fixture
+def device(layout: Layout, session: Callable[..., Any], tmp_path: Path) -> Iterator[Device]:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "unshare").write_text(f'#!/bin/sh\nexec {sys.executable} -S {STUB} "$@"\n')
+    (tools / "unshare").chmod(0o755)
+    key, _new = signing.load_or_make(tmp_path / "key")
+    yield Device(layout, key, lambda: session(path=str(tools)))
+    for name in ("supervisor", "telemetry"):
+        daemon.stop(layout, name)
+    supervisor.end_stale(layout)
+
+
+def until(condition: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.02)
+
+
+def test_a_healthy_release_becomes_current_and_the_one_before_previous(device: Device) -> None:
+    first, reply = device.deploy("healthy 1")
+    assert reply == {"changed": True, "previous": None, "downtime_s": 0.0}
+    assert device.current == first and device.previous is None
+    second, reply = device.deploy("healthy 2", model=b"another")
+    assert reply["changed"] and reply["previous"] == first and reply["downtime_s"] > 0
+    assert (device.current, device.previous) == (second, first)
+    assert device.model() == digest_of(b"another")
+    status = device.pipes.ask("status").header
+    assert status["supervisor"] and status["telemetry"]
+    again = device.pipes.ask("activate", digest=second).header
+    assert again == {"changed": False, "previous": first, "downtime_s": 0.0}
+
+
+@pytest.mark.parametrize("behaviour", ["crash", "sick"])
+def test_an_unhealthy_release_goes_back(device: Device, behaviour: str) -> None:
+    """Both have the same model and port: an old service must not pass for the new one."""
+    first, _reply = device.deploy("healthy 1")
+    _digest, reply = device.deploy(behaviour, deadline=1.5)
+    assert reply["error"]["kind"] == "VerificationFailed"
+    assert "not healthy within 2 s; the previous release runs again" in reply["error"]["what"]
+    assert behaviour in reply["error"]["hint"], "with the last lines of its log"
+    assert device.current == first and supervisor.serving(device.layout) == first
+    assert device.model() == digest_of(b"model")
+
+
+def test_a_first_release_that_is_unhealthy_leaves_none(device: Device) -> None:
+    _digest, reply = device.deploy("crash", deadline=1)
+    assert "no release runs" in reply["error"]["what"]
+    assert device.current is None and device.model() is None
+    assert not device.pipes.ask("status").header["supervisor"]
+
+
+def test_wrong_golden_answers_never_reach_activation(device: Device) -> None:
+    first, _reply = device.deploy("healthy 1")
+    assert device.prepare("wrong")["error"]["kind"] == "VerificationFailed"
+    assert device.current == first and supervisor.serving(device.layout) == first
+
+
+def test_a_session_killed_before_the_proof_is_followed_by_the_way_back(device: Device) -> None:
+    """The new release is current by then, and nobody knows whether it is healthy."""
+    first, _reply = device.deploy("healthy 1")
+    sick = device.prepare("sick", deadline=30)["digest"]
+    device.pipes.send({"op": "activate", "digest": sick})
+    until(lambda: supervisor.serving(device.layout) == sick)
+    device.pipes.process.kill()
+    device.pipes.process.communicate()
+    assert device.current == sick
+    release = Path(device.layout.release(sick), "release.json")
+    body = json.loads(release.read_text())
+    body["health"]["deadline_s"] = 1
+    release.write_text(json.dumps(body))  # so that the test needn't wait for its deadline
+    device.pipes = device.session()
+    error = device.pipes.ask("activate", digest=sick).header["error"]
+    assert "the previous release runs again" in error["what"]
+    assert device.current == first and supervisor.serving(device.layout) == first
+
+
+def test_a_host_that_vanishes_leaves_the_proof_to_the_device(device: Device) -> None:
+    first, _reply = device.deploy("healthy 1")
+    sick = device.prepare("sick", deadline=2)["digest"]
+    device.pipes.send({"op": "activate", "digest": sick})
+    until(lambda: device.current == sick)
+    for stream in (device.pipes.process.stdin, device.pipes.process.stdout):
+        stream.close()
+    until(lambda: device.current == first and supervisor.serving(device.layout) == first)
+    device.pipes.process.wait(20)
+    device.pipes.process.stderr.close()
+
+
+def test_a_supervisor_that_was_killed_leaves_no_second_service(device: Device) -> None:
+    device.deploy("healthy 1")
+    body = json.loads(Path(device.layout.run, "service.json").read_text())
+    owner = daemon.holder(device.layout, "supervisor")
+    assert owner is not None
+    os.kill(int(owner[0]), signal.SIGKILL)
+    until(lambda: daemon.holder(device.layout, "supervisor") is None)
+    assert device.model() is not None, "the service is left behind"
+    second, reply = device.deploy("healthy 2")
+    assert reply["changed"] and supervisor.serving(device.layout) == second
+    assert supervisor.birth(body["pid"]) != body["born"]
+
+
+def test_a_service_that_dies_is_started_again(device: Device) -> None:
+    first, _reply = device.deploy("healthy 1")
+    pid = json.loads(Path(device.layout.run, "service.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: supervisor.serving(device.layout) is None)
+    until(lambda: supervisor.serving(device.layout) == first and device.model())
+    assert json.loads(Path(device.layout.run, "service.json").read_text())["restarts"] == 1
+
+
+def test_a_stopped_supervisor_takes_its_service_along(device: Device) -> None:
+    device.deploy("healthy 1")
+    daemon.stop(device.layout, "supervisor")
+    assert device.model() is None and supervisor.serving(device.layout) is None
+
+
+def test_a_host_that_vanishes_ends_the_benchmark(device: Device) -> None:
+    device.deploy("healthy 1")
+    data = device.put(b"inputs")
+    device.pipes.send({"op": "bench", "plan": {}, "data": data})
+    pid = device.pipes.receive().header["progress"]["pid"]
+    born = supervisor.birth(pid)
+    assert born is not None
+    for stream in (device.pipes.process.stdin, device.pipes.process.stdout):
+        stream.close()
+    assert device.pipes.process.wait(10) is not None
+    until(lambda: supervisor.birth(pid) != born)
+    device.pipes.process.stderr.close()
+
+
+def test_what_failed_halfway_is_prepared_again(device: Device) -> None:
+    first = device.prepare("healthy 1")["digest"]
+    image = next(Path(device.layout.images).iterdir())
+    image.rename(image.with_name(f".partial-{image.name}"))
+    Path(device.layout.release(first)).rename(
+        Path(device.layout.releases, f".partial-{first.removeprefix('sha256:')}")
+    )
+    device._version -= 1  # the same release once more
+    again = device.prepare("healthy 1")
+    assert again["digest"] == first and again["unpacked"]
+    assert not list(Path(device.layout.images).glob(".partial-*"))
