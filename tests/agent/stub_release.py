@@ -1,4 +1,4 @@
-# ruff: noqa: PTH, N815, T201, UP031
+# ruff: noqa: PTH118, PTH123, N815, T201, UP031
 """Plays `unshare … chroot … python3 -m yardarm_runtime` where tests may not mount: what the
 image's file `behaviour` says, it does."""
 
