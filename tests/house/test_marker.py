@@ -23,7 +23,10 @@ def test_the_root_marker(
     (tmp_path / "test_it.py").write_text(NEEDS_ROOT)
     environment = {name: value for name, value in os.environ.items() if name != "CI"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", str(tmp_path)],
+        [
+            *(sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider"),
+            *("-o", f"pythonpath={repository / 'tests'}", str(tmp_path)),
+        ],
         cwd=tmp_path,
         env={**environment, **ci, "PATH": str(tmp_path)},  # as on a machine without the tools
         capture_output=True,
