@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import shutil
-import socket
-import subprocess
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import sshd
 from yardarm import facts, profiles, project, remote
 from yardarm.artifacts import Address
 from yardarm.errors import Unreachable
@@ -86,50 +82,8 @@ def test_doctor_without_tools_says_how_to_mend_it(cli: Cli, tmp_path: Path) -> N
 
 @pytest.fixture
 def this_machine(tmp_path: Path) -> Iterator[Address]:
-    """A real sshd on the loopback, with a key of its own."""
-    sshd = shutil.which("sshd") or shutil.which("/usr/sbin/sshd")
-    if sshd is None:
-        pytest.skip("sshd is not installed")
-    for name in ("host", "user"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True
-        )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
-    Path("/run/sshd").mkdir(parents=True, exist_ok=True)
-    settings = {
-        "ListenAddress": f"127.0.0.1:{port}",
-        "AuthorizedKeysFile": str(tmp_path / "user.pub"),
-        "UsePAM": "no",
-        "StrictModes": "no",
-        "PidFile": "none",
-    }
-    options = [part for key, value in settings.items() for part in ("-o", f"{key}={value}")]
-    command = [sshd, "-D", "-e", "-f", "/dev/null", "-h", tmp_path / "host", *options]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
-        try:
-            _await(port)
-            yield Address(
-                name="this",
-                hostname="127.0.0.1",
-                port=port,
-                user=getpass.getuser(),
-                identity=tmp_path / "user",
-                known_hosts=tmp_path / "known",
-            )
-        finally:
-            server.terminate()
-
-
-def _await(port: int) -> None:
-    for _ in range(100):
-        with socket.socket() as attempt:
-            if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError("sshd did not start")
+    with sshd.serving(tmp_path) as address:
+        yield address
 
 
 def test_facts_are_asked_over_ssh(this_machine: Address) -> None:

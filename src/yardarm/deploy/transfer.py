@@ -18,6 +18,9 @@ LEVEL = 1
 
 WORTHWHILE = 0.95
 
+PROBE = 1 << 15
+"""Bytes of a chunk that are tried first: what is compressed already is not tried as a whole."""
+
 
 def send(
     session: Session, store: Store, transfers: tuple[Transfer, ...], advance: Callable[[int], None]
@@ -67,5 +70,8 @@ def _requests(store: Store, transfer: Transfer) -> Iterator[tuple[dict[str, obje
 
 def encode(data: bytes) -> tuple[str, bytes]:
     """A chunk as it is cheaper to send."""
-    packed = zlib.compress(data, LEVEL)
-    return ("zlib", packed) if len(packed) < WORTHWHILE * len(data) else ("raw", data)
+    for part in (data[:PROBE], data):
+        packed = zlib.compress(part, LEVEL)
+        if len(packed) >= WORTHWHILE * len(part):
+            return "raw", data
+    return "zlib", packed
