@@ -103,11 +103,11 @@ def _wait(layout: Layout, digest: str, seconds: float) -> bool:
 
 
 def _healthy(layout: Layout, digest: str, deadline: float) -> bool:
-    """Whether this release's service lives, answers /health for its model, and its golden
-    inputs. Another release may have the same model and the same port."""
+    """Whether this release's own service answers /health for its model, and its golden
+    inputs. Another one may have the same model and the same port."""
     release = _release(layout, digest)
     port = release["run"]["port"]
-    if supervisor.serving(layout) != digest:
+    if not supervisor.listening(layout, digest, port):
         return False
     health = _ask("GET", port, "/health", deadline)
     model = release["bundles"]["main"]["files"]["model.onnx"]["digest"]

@@ -236,7 +236,7 @@ def _bodies(path: str, durable: bool) -> Iterator[Tuple[int, bytes]]:
                 return
             check, size = _HEAD.unpack(head)
             # No record is empty: zeros at the end are what a power cut leaves on some disks.
-            body = stream.read(size) if 0 < size <= MAX_RECORD else b""
+            body = stream.read(size) if size <= MAX_RECORD else b""
             if not body or len(body) != size or zlib.crc32(body) != check:
                 return
             yield _HEAD.size + size, body

@@ -14,7 +14,7 @@ import time
 from types import FrameType
 from typing import Any, Dict, List, Optional
 
-from yardarm_agent import daemon, engine
+from yardarm_agent import daemon, engine, sockets
 from yardarm_agent.layout import Layout
 from yardarm_wire.files import FILES
 
@@ -158,6 +158,12 @@ def serving(layout: Layout) -> Optional[str]:
     """The digest of the release whose service lives; None: there is none."""
     body = _recorded(layout)
     return body["release"] if body else None
+
+
+def listening(layout: Layout, digest: str, port: int) -> bool:
+    """Whether the service of this release lives and has the port, which others may have."""
+    body = _recorded(layout)
+    return bool(body and body["release"] == digest and sockets.listens(body["pid"], port))
 
 
 def end_stale(layout: Layout) -> None:

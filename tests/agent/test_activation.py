@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tarfile
 import time
@@ -139,8 +140,8 @@ def test_a_healthy_release_becomes_current_and_the_one_before_previous(device: D
     assert reply["changed"] and reply["previous"] == first and reply["downtime_s"] > 0
     assert (device.current, device.previous) == (second, first)
     assert device.model() == digest_of(b"another")
-    status = device.pipes.ask("status").header
-    assert status["supervisor"] and status["telemetry"]
+    assert device.pipes.ask("status").header["supervisor"]
+    until(lambda: device.pipes.ask("status").header["telemetry"])
     again = device.pipes.ask("activate", digest=second).header
     assert again == {"changed": False, "previous": first, "downtime_s": 0.0}
 
@@ -162,6 +163,22 @@ def test_a_first_release_that_is_unhealthy_leaves_none(device: Device) -> None:
     assert "no release runs" in reply["error"]["what"]
     assert device.current is None and device.model() is None
     assert not device.pipes.ask("status").header["supervisor"]
+
+
+def test_somebody_else_on_the_port_does_not_pass_for_the_release(device: Device) -> None:
+    """Though it has the same model and is healthy."""
+    device.prepare("healthy 1")
+    image = next(Path(device.layout.images).iterdir())
+    bundle = next(Path(device.layout.releases).glob("*/bundles/main"))
+    argv = ["yardarm", image, "ro", bundle, "serve", "--port", str(device.port)]
+    other = subprocess.Popen([sys.executable, STUB, *argv], stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: device.model() == digest_of(b"model"))
+        _digest, reply = device.deploy("healthy 2", deadline=1)
+        assert "no release runs" in reply["error"]["what"]
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_wrong_golden_answers_never_reach_activation(device: Device) -> None:
