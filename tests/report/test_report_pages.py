@@ -107,7 +107,7 @@ def test_an_emulated_result_says_so_everywhere(make_result: Make) -> None:
     assert words(rendered.html).lower().count("emulated: latency is not the device's") == 1
     assert rendered.html.count('<span class="tag">emulated</span>') == 4
     assert rendered.html.count("EMULATED</text>") == 2
-    assert "runtime latency, µs (emulated)" in words(rendered.html)
+    assert "runtime latency, ms (emulated)" in words(rendered.html)
     assert "## Latency (emulated)" in rendered.markdown
     assert re.search(r"\| latency p50 \| \*\*4\.\d+\sms\*\* \(emulated\) \|", rendered.markdown)
 

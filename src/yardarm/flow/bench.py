@@ -14,6 +14,7 @@ import numpy as np
 from yardarm import compile as compiler
 from yardarm import datasets, deploy, measure, paths, telemetry
 from yardarm.artifacts import Bundle, Release
+from yardarm.digest import Digest, of_json
 from yardarm.errors import Refused, Unreachable
 from yardarm.events import Sink, step
 from yardarm.flow.device import Device, agent
@@ -42,13 +43,13 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
         Unreachable: the connection broke; what was fetched until then is discarded.
     """
     bundle = release.bundles["main"]
+    plan = measure.plan(opened.project, bundle.manifest, emulated=device.emulated)
     archive = paths.state() / "telemetry"
     with agent(device) as session:
         deploy.claim(session, f"yardarm bench {opened.project.name}")
         _check(session, release)
         telemetry.pull(session, archive)
         with tempfile.TemporaryDirectory(prefix="yardarm-bench-") as scratch:
-            plan = measure.plan(opened.project, bundle.manifest, emulated=device.emulated)
             _measure(session, opened, plan, Path(scratch), sink)
             measured = measure.read(Path(scratch))
         records = telemetry.pull(session, archive).records
@@ -71,7 +72,31 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
         )
     )
     saved = measure.save(body, measured.samples, measure.folder_of(opened.project.root))
+    opened.store.record_step(_key(device, release, plan), {"folder": saved.name})
     return Benched(body, saved)
+
+
+def known(device: Device, opened: Workspace, release: Release, sink: Sink) -> Benched | None:
+    """The last result of the same plan for this release on this device; None: there is none.
+
+    Whether the device still is as it was then, the caller knows.
+    """
+    plan = measure.plan(opened.project, release.bundles["main"].manifest, emulated=device.emulated)
+    found = opened.store.step(_key(device, release, plan))
+    if found is None:
+        return None
+    folder = measure.folder_of(opened.project.root) / found["folder"]
+    if not (folder / "result.json").is_file():
+        return None
+    with step(sink, "bench", "bench") as running:
+        running.cached = True
+        running.detail = f"as measured; `yardarm bench {device.connection.address.name}` repeats it"
+    return Benched(measure.load(folder), folder)
+
+
+def _key(device: Device, release: Release, plan: dict[str, Any]) -> Digest:
+    host = device.connection.address.name
+    return of_json({"step": "bench/1", "release": release.digest, "host": host, "plan": plan})
 
 
 def _evaluation(opened: Workspace) -> Path:

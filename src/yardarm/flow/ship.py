@@ -28,6 +28,8 @@ class Shipped:
 def ship(where: Path, host: str, sink: Sink = silent, *, profile: str | None = None) -> Shipped:
     """Take the project at `where` to `host`, and prove that it works there.
 
+    A release that ran there already, and was measured, is not measured again.
+
     Args:
         profile: the device class to work for; default: what the device says it is.
 
@@ -40,6 +42,9 @@ def ship(where: Path, host: str, sink: Sink = silent, *, profile: str | None = N
     ):
         made = deploying.release(work, sink)
         deployed = deploying.deploy(opened, work, made, sink)
-        benched = benching.bench(opened, work, made, sink)
+        found = None
+        if not deployed.deployment.changed:
+            found = benching.known(opened, work, made, sink)
+        benched = found or benching.bench(opened, work, made, sink)
     rendered = report.write(benched.result, benched.folder)
     return Shipped(deployed, benched, rendered)

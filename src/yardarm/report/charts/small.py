@@ -13,7 +13,7 @@ from yardarm.report.scales import Scale, linear
 from yardarm.report.svg import Point
 
 WIDTH, HEIGHT = 280, 120
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 270, 12, 94
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 270, 12, 94
 TONES = 4
 """So many lines are told apart by colour; further ones share the last tone."""
 

@@ -15,10 +15,19 @@ from yardarm.report.page import Picture, Section, Table, table, tables
 MOST_PANELS = 16
 MOST_LINES = 8
 
-_UNITS = {"percent": "%", "mb": "MB", "c": "°C", "mhz": "MHz", "us": "µs", "ms": "ms", "w": "W"}
-_DURATIONS = ("µs", "ms")
-_ORDER = ("cpu", "memory", "disk", "temperature", "clock", "runtime")
-_PERCENTILE = re.compile(r"runtime\.latency_p[0-9.]+_us")
+_UNITS = {
+    "percent": Unit("%"),
+    "mb": Unit("MB"),
+    "c": Unit("°C"),
+    "mhz": Unit("MHz"),
+    "us": figures.MILLISECONDS,
+    "ms": Unit("ms"),
+    "w": Unit("W"),
+}
+_DURATIONS = ("ms",)
+_ORDER = ("cpu", "memory", "disk", "temperature", "clock", "bench", "runtime")
+_PERCENTILE = re.compile(r"(runtime|bench)\.latency_p[0-9.]+_us")
+_IN_TABLE_ONLY = {"disk.free_inodes"}
 _JOINED = {"temperature", "clock"}
 """Rooms whose readings differ only in the place: they share a picture."""
 
@@ -28,22 +37,28 @@ def section(telemetry: Mapping[str, Any], emulated: bool) -> Section:
     records = [r for r in reading.mappings(telemetry.get("records")) if _time(r) is not None]
     records.sort(key=lambda record: _time(record) or 0.0)
     panels = _panels(records)
-    notes = _notes(records, len(panels))
+    drawn = {f: n for f, n in panels.items() if f not in _IN_TABLE_ONLY and _tells(n, records)}
+    notes = _notes(records, len(panels), min(len(drawn), MOST_PANELS))
     pictures = tuple(
         _picture(n, family, names, records, emulated)
-        for n, (family, names) in enumerate(list(panels.items())[:MOST_PANELS])
+        for n, (family, names) in enumerate(list(drawn.items())[:MOST_PANELS])
     )
     shown = tables(_readings(panels, records, emulated), _troubles(records))
     return Section("telemetry", "Telemetry", "", notes, pictures, shown, small=True)
 
 
-def _notes(records: list[Mapping[str, Any]], panels: int) -> tuple[str, ...]:
+def _tells(names: list[str], records: list[Mapping[str, Any]]) -> bool:
+    """A reading that is zero throughout says so in the table."""
+    return any(reading.number(reading.at(r, "values", name)) for r in records for name in names)
+
+
+def _notes(records: list[Mapping[str, Any]], panels: int, drawn: int) -> tuple[str, ...]:
     if not records:
         return ("No telemetry was recorded.",)
     length = _seconds(records)[-1]
     notes = [f"{len(records)} records over {length:.0f} seconds."]
-    if panels > MOST_PANELS:
-        notes.append(f"{panels - MOST_PANELS} further readings are not drawn.")
+    if panels > drawn:
+        notes.append(f"{panels - drawn} further readings are in the table only.")
     return tuple(notes)
 
 
@@ -96,7 +111,8 @@ def _readings(
             shown = [min(values), max(values), values[-1]]
             title = _title(family, emulated)
             label = f"{title}: {_place_name(name)}" if names[1:] else title
-            rows.append([label, *(figures.plain(value, 4) for value in shown)])
+            factor = _unit(family).factor
+            rows.append([label, *(figures.plain(value * factor, 4) for value in shown)])
     headings = ("reading", "lowest", "highest", "last")
     return table("Readings", headings, rows, figures=(1, 2, 3))
 
@@ -125,7 +141,7 @@ def _seconds(records: list[Mapping[str, Any]]) -> list[float]:
 
 def _family(name: str) -> str:
     if _PERCENTILE.fullmatch(name):
-        return "runtime.latency_us"
+        return name.split("_", 1)[0] + "_us"
     room = name.split(".", 1)[0]
     return f"{room}.*_{name.rsplit('_', 1)[-1]}" if room in _JOINED else name
 
@@ -135,22 +151,22 @@ def _place(name: str) -> tuple[float, str]:
     return (_ORDER.index(room) if room in _ORDER else math.inf), name
 
 
-def _split(family: str) -> tuple[str, str]:
+def _split(family: str) -> tuple[str, Unit]:
     """The words of a reading's name, and its unit: `disk.free_mb` is "disk free" in MB."""
     words = reading.text(family).replace(".*", "").replace(".", " ").replace("_", " ").split()
     if len(words) > 1 and words[-1] in _UNITS:
         return " ".join(words[:-1]), _UNITS[words[-1]]
-    return " ".join(words) or "reading", ""
+    return " ".join(words) or "reading", Unit("")
 
 
 def _title(family: str, emulated: bool) -> str:
     name, unit = _split(family)
-    mark = f" ({frame.EMULATED})" if emulated and unit in _DURATIONS else ""
-    return (f"{name}, {unit}" if unit else name) + mark
+    mark = f" ({frame.EMULATED})" if emulated and unit.name in _DURATIONS else ""
+    return (f"{name}, {unit.name}" if unit.name else name) + mark
 
 
 def _unit(family: str) -> Unit:
-    return Unit(_split(family)[1])
+    return _split(family)[1]
 
 
 def _place_name(name: str) -> str:
