@@ -29,8 +29,8 @@ def activate(layout: Layout, digest: str) -> Dict[str, Any]:
     release = _release(layout, digest)
     before = layout.active(layout.current)
     if before == digest and _healthy(layout, digest, time.monotonic() + 30):
+        trust.raise_floor(layout, release)
         return {"changed": False, "previous": layout.active(layout.previous), "downtime_s": 0.0}
-    trust.raise_floor(layout, release)
     earlier = _earlier(layout, digest)
     if earlier is not None:
         FILES.link(os.path.basename(layout.release(earlier)), layout.previous)
@@ -39,6 +39,7 @@ def activate(layout: Layout, digest: str) -> Dict[str, Any]:
     if not _wait(layout, digest, release["health"]["deadline_s"]):
         raise _back(layout, earlier, release)
     seconds = time.monotonic() - begun if before else 0.0
+    trust.raise_floor(layout, release)
     daemon.stop(layout, "telemetry")
     daemon.start(layout, "telemetry")
     return {"changed": True, "previous": before, "downtime_s": round(seconds, 3)}

@@ -123,7 +123,7 @@ def floors(layout: Layout) -> Dict[str, Any]:
 
 
 def raise_floor(layout: Layout, release: Dict[str, Any]) -> None:
-    """Remember a release that is about to become active."""
+    """Remember a release that has proven itself: an older one is not taken any more."""
     known = floors(layout)
     before = known.get(release["project"], {"version": 0, "signed_at": 0})
     known[release["project"]] = {

@@ -98,21 +98,18 @@ def activate(
             previous release runs.
         Refused: another device class, an older version, expired, or no room.
     """
-    if _runs(session, release):
-        with step(sink, "activate", "activate") as running:
-            running.cached = True
-            running.detail = f"release {short(release.digest)} runs already"
-        return Deployment(changed=False, previous=None, downtime_s=0.0, golden=None)
-    golden = _prepare(session, release, sink, allow_downgrade)
+    golden = None
+    if session.request("status").header["current"] != release.digest:
+        golden = _prepare(session, release, sink, allow_downgrade)
     with step(sink, "activate", "activate") as running:
         reply = session.request("activate", digest=release.digest).header
-        running.detail = f"healthy; {reply['downtime_s']:.1f} s without service"
+        running.cached = not reply["changed"]
+        running.detail = (
+            f"healthy; {reply['downtime_s']:.1f} s without service"
+            if reply["changed"]
+            else f"release {short(release.digest)} runs already, and is healthy"
+        )
     return Deployment(reply["changed"], reply["previous"], reply["downtime_s"], golden)
-
-
-def _runs(session: Session, release: Release) -> bool:
-    status = session.request("status").header
-    return bool(status["current"] == release.digest and status["supervisor"])
 
 
 def _prepare(

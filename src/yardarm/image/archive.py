@@ -40,6 +40,7 @@ def _write(image: Image, store: Store, file: Path, name: str) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             write(_members(image, store, name), stream)
+            stream.flush()
             os.fchmod(stream.fileno(), 0o644)
             FILES.sync(stream.fileno())
         FILES.rename(partial, str(file))
