@@ -86,9 +86,11 @@ def test_manifest_and_config_say_what_it_is(composed: Image, shared_store: Store
     assert config["rootfs"]["diff_ids"] == [layer["digest"] for layer in manifest["layers"]]
     assert (config["os"], config["architecture"], config["variant"]) == ("linux", "arm64", "v8")
     assert config["config"]["Entrypoint"] == ["/usr/bin/python3", "-m", "yardarm_runtime"]
-    assert {"PYTHONPATH=/opt/yardarm/lib", "PYTHONDONTWRITEBYTECODE=1"} <= {
-        *config["config"]["Env"]
-    }
+    assert {
+        "PYTHONPATH=/opt/yardarm/lib",
+        "PYTHONDONTWRITEBYTECODE=1",
+        "ORT_DISABLE_TELEMETRY=1",
+    } <= {*config["config"]["Env"]}
     assert config["created"] == "1970-01-01T00:00:00Z"
     assert shared_store.resolve("image/test").digest == composed.digest
 

@@ -22,7 +22,7 @@ class Archive:
 
     def __init__(self, folder: Path, host: str, spool: str) -> None:
         name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{host}-{spool}")
-        self.file = folder / f"{name}.jsonl"
+        self.file = folder / f"{name.lstrip('.')}.jsonl"
 
     def last(self) -> int:
         """Number of the newest record; 0: none yet."""
