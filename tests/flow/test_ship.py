@@ -86,7 +86,15 @@ def test_a_model_comes_back_with_a_report(project: Path, shipped: Ran) -> None:
 def test_again_does_no_work_that_is_done(project: Path, shipped: Ran, cli: Cli) -> None:
     again = cli("ship", HOST, "--project", project, "--json")
     idle = [line for line in again.stderr.splitlines() if "nothing to do" in line]
-    for step in ("compile", "base layer", "wheels layer", "runtime layer", "push", "activate", "bench"):
+    for step in (
+        "compile",
+        "base layer",
+        "wheels layer",
+        "runtime layer",
+        "push",
+        "activate",
+        "bench",
+    ):
         assert any(line.startswith(step) for line in idle), step
     assert again.json["deployed"]["bytes"] == 0 and not again.json["deployed"]["changed"]
     assert again.json["deployed"]["release"] == shipped.json["deployed"]["release"]
