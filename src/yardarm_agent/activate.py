@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any, Dict, Optional
 
-from yardarm_agent import daemon, supervisor, trust
+from yardarm_agent import daemon, supervisor, telemetry, trust
 from yardarm_agent.layout import Layout
 from yardarm_wire.files import FILES
 from yardarm_wire.problems import Invalid, NotVerified
@@ -29,20 +29,35 @@ def activate(layout: Layout, digest: str) -> Dict[str, Any]:
     release = _release(layout, digest)
     before = layout.active(layout.current)
     if before == digest and _healthy(layout, digest, time.monotonic() + 30):
-        trust.raise_floor(layout, release)
+        _proven(layout, digest, release)
         return {"changed": False, "previous": layout.active(layout.previous), "downtime_s": 0.0}
-    earlier = _earlier(layout, digest)
-    if earlier is not None:
-        FILES.link(os.path.basename(layout.release(earlier)), layout.previous)
+    earlier, last = _earlier(layout, digest), layout.active(layout.previous)
+    _point(layout, layout.previous, earlier)
     begun = time.monotonic()
     _switch(layout, digest)
     if not _wait(layout, digest, release["health"]["deadline_s"]):
-        raise _back(layout, earlier, release)
+        problem = _back(layout, earlier, release)
+        _point(layout, layout.previous, last)
+        raise problem
     seconds = time.monotonic() - begun if before else 0.0
+    _proven(layout, digest, release)
+    return {"changed": True, "previous": earlier, "downtime_s": round(seconds, 3)}
+
+
+def _proven(layout: Layout, digest: str, release: Dict[str, Any]) -> None:
+    """A healthy release: older ones are not taken any more, and what watches over it runs,
+    in the agent's present version."""
     trust.raise_floor(layout, release)
-    daemon.stop(layout, "telemetry")
-    daemon.start(layout, "telemetry")
-    return {"changed": True, "previous": before, "downtime_s": round(seconds, 3)}
+    supervisor.ensure(layout)
+    telemetry.ensure(layout, digest)
+
+
+def _point(layout: Layout, link: str, digest: Optional[str]) -> None:
+    if digest is not None:
+        FILES.link(os.path.basename(layout.release(digest)), link)
+    elif os.path.islink(link):
+        os.unlink(link)
+        FILES.sync_folder(layout.releases)
 
 
 def _earlier(layout: Layout, digest: str) -> Optional[str]:
@@ -58,13 +73,9 @@ def _earlier(layout: Layout, digest: str) -> Optional[str]:
 def _switch(layout: Layout, digest: Optional[str]) -> None:
     daemon.stop(layout, "supervisor")
     supervisor.end_stale(layout)
-    if digest is None:
-        if os.path.islink(layout.current):
-            os.unlink(layout.current)
-        FILES.sync_folder(layout.releases)
-        return
-    FILES.link(os.path.basename(layout.release(digest)), layout.current)
-    daemon.start(layout, "supervisor")
+    _point(layout, layout.current, digest)
+    if digest is not None:
+        daemon.start(layout, "supervisor")
 
 
 def _back(layout: Layout, earlier: Optional[str], release: Dict[str, Any]) -> NotVerified:

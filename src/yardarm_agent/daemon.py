@@ -91,6 +91,11 @@ def trim(layout: Layout, verb: str) -> None:
 def stop(layout: Layout, name: str, patience: float = 15.0) -> None:
     """End the holder of a lock: SIGTERM, and after `patience` seconds SIGKILL."""
     _end(layout, name, signal.SIGTERM, patience)
+    kill(layout, name)
+
+
+def kill(layout: Layout, name: str) -> None:
+    """End the holder of a lock at once, without a chance to end what it started."""
     _end(layout, name, signal.SIGKILL, 5.0)
 
 

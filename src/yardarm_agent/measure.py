@@ -33,7 +33,8 @@ def run(layout: Layout, plan: Dict[str, Any], data: str) -> Generator[Dict[str, 
     blobs.verify(layout, data)
     folder = _fresh(layout)
     FILES.write(os.path.join(folder, "plan.json"), json.dumps(plan).encode())
-    os.link(layout.blob(data), os.path.join(folder, "inputs.npz"))
+    # A copy: the release may write to its work folder, and never to the store.
+    shutil.copyfile(layout.blob(data), os.path.join(folder, "inputs.npz"))
     argv = engine.for_release(
         layout,
         digest,

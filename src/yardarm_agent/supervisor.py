@@ -20,6 +20,8 @@ from yardarm_wire.files import FILES
 
 LONGEST_PAUSE = 30.0
 LOOK_EVERY = 60.0
+ADOPTED_EVERY = 0.5
+"""Seconds between looks at a service that is not our child, and so tells us nothing."""
 STABLE = 60.0
 """Seconds after which a run counts as stable, and the pause starts from short again."""
 
@@ -36,7 +38,7 @@ def supervise(layout: Layout) -> int:
     pause, restarts = 1.0, 0
     try:
         signal.signal(signal.SIGTERM, _stop)
-        end_stale(layout)
+        _adopt(layout)
         while True:
             digest = layout.active(layout.current)
             if digest is None:
@@ -49,6 +51,33 @@ def supervise(layout: Layout) -> int:
             time.sleep(pause)
     except _Stop:
         return 0
+
+
+def ensure(layout: Layout) -> None:
+    """See to it that a supervisor of the present agent runs. One that is of another version
+    is killed, which the service survives: the new one adopts it."""
+    owner = daemon.holder(layout, "supervisor")
+    if owner is None or owner[1] != daemon.identity():
+        daemon.kill(layout, "supervisor")
+        daemon.start(layout, "supervisor")
+
+
+def _adopt(layout: Layout) -> None:
+    """Watch over the service that a supervisor before us has left, until it ends. One of
+    another release is ended: no two may run."""
+    body = _recorded(layout)
+    if body is None:
+        return
+    if body["release"] != layout.active(layout.current):
+        end_stale(layout)
+        return
+    try:
+        while birth(body["pid"]) == body["born"]:
+            time.sleep(ADOPTED_EVERY)
+        _say("the release, which an earlier supervisor had started, has ended")
+    except _Stop:
+        end_stale(layout)
+        raise
 
 
 def _attempt(layout: Layout, digest: str, restarts: int) -> str:
@@ -154,30 +183,25 @@ def _recorded(layout: Layout) -> Optional[Dict[str, Any]]:
     return body if born is not None and born == body["born"] else None
 
 
-def serving(layout: Layout) -> Optional[str]:
-    """The digest of the release whose service lives; None: there is none."""
-    body = _recorded(layout)
-    return body["release"] if body else None
-
-
 def listening(layout: Layout, digest: str, port: int) -> bool:
     """Whether the service of this release lives and has the port, which others may have."""
     body = _recorded(layout)
     return bool(body and body["release"] == digest and sockets.listens(body["pid"], port))
 
 
-def end_stale(layout: Layout) -> None:
-    """Kill the service of a supervisor that was killed itself: no two may run."""
-    deadline = time.monotonic() + 5.0
-    while time.monotonic() < deadline:
+def end_stale(layout: Layout, patience: float = 5.0) -> None:
+    """End the service of a supervisor that was killed itself: SIGTERM, then SIGKILL."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < 2 * patience:
         body = _recorded(layout)
         if body is None:
             return
+        late = time.monotonic() - begun > patience
         try:
-            os.killpg(body["pid"], signal.SIGKILL)
+            os.killpg(body["pid"], signal.SIGKILL if late else signal.SIGTERM)
         except ProcessLookupError:
             return
-        time.sleep(0.02)  # until it has let go of its port
+        time.sleep(0.05)  # until it has let go of its port
 
 
 def birth(pid: int) -> Optional[str]:

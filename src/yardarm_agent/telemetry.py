@@ -25,7 +25,7 @@ class _Stop(Exception):
 
 def run(layout: Layout) -> int:
     """Sample until SIGTERM. Exit code 0; 1 when another sampler is there already."""
-    lock = daemon.hold(layout, "telemetry", daemon.identity())
+    lock = daemon.hold(layout, "telemetry", _version(layout.active(layout.current)))
     if lock is None:
         return 1
     settings = _settings(layout)
@@ -42,6 +42,18 @@ def run(layout: Layout) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         spool.close()
     return 0
+
+
+def ensure(layout: Layout, release: str) -> None:
+    """See to it that a sampler of the present agent runs, with the settings of `release`."""
+    owner = daemon.holder(layout, "telemetry")
+    if owner is None or owner[1] != _version(release):
+        daemon.stop(layout, "telemetry")
+        daemon.start(layout, "telemetry")
+
+
+def _version(release: Optional[str]) -> str:
+    return "%s %s" % (daemon.identity(), release)
 
 
 def _sample(spool: Spool, chosen: Any, interval: float) -> None:

@@ -125,6 +125,33 @@ def device(layout: Layout, session: Callable[..., Any], tmp_path: Path) -> Itera
     supervisor.end_stale(layout)
 
 
+def service(device: Device) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(Path(device.layout.run, "service.json").read_text())
+    return body
+
+
+def serving(device: Device) -> str | None:
+    """The release whose service lives."""
+    try:
+        body = service(device)
+    except FileNotFoundError:
+        return None
+    return body["release"] if supervisor.birth(body["pid"]) == body["born"] else None
+
+
+def owner(device: Device, name: str) -> list[str]:
+    """Pid and version of a daemon that runs."""
+    until(lambda: (daemon.holder(device.layout, name) or [""])[0])
+    found = daemon.holder(device.layout, name)
+    assert found is not None
+    return found
+
+
+def kill(device: Device, name: str) -> None:
+    os.kill(int(owner(device, name)[0]), signal.SIGKILL)
+    until(lambda: daemon.holder(device.layout, name) is None)
+
+
 def until(condition: Callable[[], object], seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -136,6 +163,7 @@ def test_a_healthy_release_becomes_current_and_the_one_before_previous(device: D
     first, reply = device.deploy("healthy 1")
     assert reply == {"changed": True, "previous": None, "downtime_s": 0.0}
     assert device.current == first and device.previous is None
+    until(lambda: device.pipes.ask("status").header["telemetry"])
     second, reply = device.deploy("healthy 2", model=b"another")
     assert reply["changed"] and reply["previous"] == first and reply["downtime_s"] > 0
     assert (device.current, device.previous) == (second, first)
@@ -154,7 +182,7 @@ def test_an_unhealthy_release_goes_back(device: Device, behaviour: str) -> None:
     assert reply["error"]["kind"] == "VerificationFailed"
     assert "not healthy within 2 s; the previous release runs again" in reply["error"]["what"]
     assert behaviour in reply["error"]["hint"], "with the last lines of its log"
-    assert device.current == first and supervisor.serving(device.layout) == first
+    assert device.current == first and serving(device) == first
     assert device.model() == digest_of(b"model")
 
 
@@ -184,7 +212,7 @@ def test_somebody_else_on_the_port_does_not_pass_for_the_release(device: Device)
 def test_wrong_golden_answers_never_reach_activation(device: Device) -> None:
     first, _reply = device.deploy("healthy 1")
     assert device.prepare("wrong")["error"]["kind"] == "VerificationFailed"
-    assert device.current == first and supervisor.serving(device.layout) == first
+    assert device.current == first and serving(device) == first
 
 
 def test_a_session_killed_before_the_proof_is_followed_by_the_way_back(device: Device) -> None:
@@ -192,7 +220,7 @@ def test_a_session_killed_before_the_proof_is_followed_by_the_way_back(device: D
     first, _reply = device.deploy("healthy 1")
     sick = device.prepare("sick", deadline=30)["digest"]
     device.pipes.send({"op": "activate", "digest": sick})
-    until(lambda: supervisor.serving(device.layout) == sick)
+    until(lambda: serving(device) == sick)
     device.pipes.process.kill()
     device.pipes.process.communicate()
     assert device.current == sick
@@ -203,7 +231,7 @@ def test_a_session_killed_before_the_proof_is_followed_by_the_way_back(device: D
     device.pipes = device.session()
     error = device.pipes.ask("activate", digest=sick).header["error"]
     assert "the previous release runs again" in error["what"]
-    assert device.current == first and supervisor.serving(device.layout) == first
+    assert device.current == first and serving(device) == first
 
 
 def test_a_host_that_vanishes_leaves_the_proof_to_the_device(device: Device) -> None:
@@ -213,7 +241,7 @@ def test_a_host_that_vanishes_leaves_the_proof_to_the_device(device: Device) -> 
     until(lambda: device.current == sick)
     for stream in (device.pipes.process.stdin, device.pipes.process.stdout):
         stream.close()
-    until(lambda: device.current == first and supervisor.serving(device.layout) == first)
+    until(lambda: device.current == first and serving(device) == first)
     device.pipes.process.wait(20)
     device.pipes.process.stderr.close()
 
@@ -227,23 +255,72 @@ def test_a_supervisor_that_was_killed_leaves_no_second_service(device: Device) -
     until(lambda: daemon.holder(device.layout, "supervisor") is None)
     assert device.model() is not None, "the service is left behind"
     second, reply = device.deploy("healthy 2")
-    assert reply["changed"] and supervisor.serving(device.layout) == second
+    assert reply["changed"] and serving(device) == second
     assert supervisor.birth(body["pid"]) != body["born"]
+
+
+def test_daemons_that_were_killed_run_again_after_the_next_deploy(device: Device) -> None:
+    first, _reply = device.deploy("healthy 1")
+    before = service(device)
+    for name in ("supervisor", "telemetry"):
+        kill(device, name)
+    assert not device.pipes.ask("activate", digest=first).header["changed"]
+    for name in ("supervisor", "telemetry"):
+        owner(device, name)
+    time.sleep(1)  # as long as it takes to end what was adopted
+    assert service(device) == before and serving(device) == first, "it was not interrupted"
+    os.kill(before["pid"], signal.SIGKILL)
+    until(lambda: serving(device) == first and device.model())
+    daemon.stop(device.layout, "supervisor")
+
+
+def test_an_adopted_service_ends_with_its_supervisor(device: Device) -> None:
+    first, _reply = device.deploy("healthy 1")
+    kill(device, "supervisor")
+    device.pipes.ask("activate", digest=first)
+    owner(device, "supervisor")
+    time.sleep(0.5)
+    daemon.stop(device.layout, "supervisor")
+    assert serving(device) is None and device.model() is None
+
+
+def test_a_new_agent_replaces_the_daemons_and_not_the_service(device: Device) -> None:
+    first, _reply = device.deploy("healthy 1")
+    names = ("supervisor", "telemetry")
+    before, served = [owner(device, name) for name in names], service(device)
+    agent = Path(device.pipes.process.args[3])
+    assert agent.name == "agent.pyz"
+    copy = agent.with_name("agent.new")
+    copy.write_bytes(agent.read_bytes())
+    copy.replace(agent)
+    assert not device.pipes.ask("activate", digest=first).header["changed"]
+    until(lambda: [owner(device, name)[1] for name in names] != [own[1] for own in before])
+    for name, (pid, version) in zip(names, before, strict=True):
+        until(lambda name=name, pid=pid: owner(device, name)[0] != pid)
+        assert owner(device, name)[1] != version
+    assert service(device) == served and serving(device) == first
+
+
+def test_a_failed_activation_leaves_previous_as_it_was(device: Device) -> None:
+    first, _reply = device.deploy("healthy 1")
+    second, _reply = device.deploy("healthy 2")
+    device.deploy("crash", deadline=1)
+    assert (device.current, device.previous) == (second, first)
 
 
 def test_a_service_that_dies_is_started_again(device: Device) -> None:
     first, _reply = device.deploy("healthy 1")
     pid = json.loads(Path(device.layout.run, "service.json").read_text())["pid"]
     os.kill(pid, signal.SIGKILL)
-    until(lambda: supervisor.serving(device.layout) is None)
-    until(lambda: supervisor.serving(device.layout) == first and device.model())
+    until(lambda: serving(device) is None)
+    until(lambda: serving(device) == first and device.model())
     assert json.loads(Path(device.layout.run, "service.json").read_text())["restarts"] == 1
 
 
 def test_a_stopped_supervisor_takes_its_service_along(device: Device) -> None:
     device.deploy("healthy 1")
     daemon.stop(device.layout, "supervisor")
-    assert device.model() is None and supervisor.serving(device.layout) is None
+    assert device.model() is None and serving(device) is None
 
 
 def test_a_host_that_vanishes_ends_the_benchmark(device: Device) -> None:

@@ -72,7 +72,12 @@ def place(connection: Connection, root: str = ROOT) -> AgentPlacement:
     path = f"{root}/agent.pyz"
     if _probe(connection, path) == digest:
         return AgentPlacement(path, digest, placed=False)
-    sent = connection.run(_PLACE.format(root=shlex.quote(root)), stdin=data, timeout=120)
+    script = _PLACE.format(
+        root=shlex.quote(root), expected=digest.removeprefix("sha256:"), not_whole=NOT_WHOLE
+    )
+    sent = connection.run(script, stdin=data, timeout=120)
+    if sent.code == NOT_WHOLE:
+        raise VerificationFailed("the agent did not arrive whole", where=connection.address.name)
     if sent.code != 0:
         reason = sent.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise Refused(
@@ -80,11 +85,6 @@ def place(connection: Connection, root: str = ROOT) -> AgentPlacement:
             where=f"{connection.address.name}:{root}",
             hint="the disk may be full or read-only; nothing was changed",
         )
-    if sent.text.split()[:1] != [digest.removeprefix("sha256:")]:
-        raise VerificationFailed("the agent did not arrive whole", where=connection.address.name)
-    done = connection.run(_SWITCH.format(root=shlex.quote(root)))
-    if done.code != 0:
-        raise Refused("the agent can't be replaced", where=f"{connection.address.name}:{root}")
     return AgentPlacement(path, digest, placed=True)
 
 
@@ -95,18 +95,16 @@ sha256sum {path} 2>/dev/null || true
 """
 
 _PLACE = """
-set -e; umask 022; mkdir -p {root}
-trap 'rm -f {root}/agent.incoming' EXIT
-cat > {root}/agent.incoming; sync {root}/agent.incoming
-sha256sum {root}/agent.incoming
-trap - EXIT
+set -e; umask 022; mkdir -p {root}; cd {root}
+new=agent.incoming.$$; trap 'rm -f $new' EXIT
+cat > $new; sync $new
+echo "{expected}  $new" | sha256sum -c --status || exit {not_whole}
+if [ -e agent.pyz ]; then ln -f agent.pyz agent.previous.pyz; fi
+mv $new agent.pyz; sync .
 """
+"""Each placement writes a file of its own, so that two at once can't mix."""
 
-_SWITCH = """
-set -e; cd {root}
-if [ -e agent.pyz ]; then cp -p agent.pyz agent.previous.pyz; fi
-mv agent.incoming agent.pyz; sync .
-"""
+NOT_WHOLE = 65
 
 
 def _probe(connection: Connection, path: str) -> Digest | None:
