@@ -46,8 +46,8 @@ def run(
         check: raise when it exits with another code than 0.
 
     Raises:
-        ProcessFailed: not found, timed out, or (with `check`) failed; the hint quotes
-            the end of its stderr.
+        ProcessFailed: program or `cwd` not found, timed out, or (with `check`) failed; the
+            hint quotes the end of its stderr.
     """
     name = shlex.join(argv[:3])
     try:
@@ -60,7 +60,9 @@ def run(
             env={**os.environ, **(env or {})},
             check=False,
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        if cwd is not None and not cwd.is_dir():
+            raise ProcessFailed(f"there is no folder {cwd}", where=name) from None
         raise ProcessFailed(
             f"{argv[0]} is not installed", where=name, hint="`yardarm doctor` says how to get it"
         ) from None
