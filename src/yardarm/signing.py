@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from yardarm import paths
 from yardarm.errors import InvalidInput
+from yardarm.store import exclusive
 from yardarm_wire.files import FILES
 
 NAMESPACE = "yardarm-release"
@@ -39,28 +41,57 @@ def default_file() -> Path:
 def load_or_make(file: Path | None = None) -> tuple[SigningKey, bool]:
     """The user's signing key, made at its first use; and whether it was made now.
 
+    Args:
+        file: where it is or will be. Default: as `default_file` says; a key that
+            `$YARDARM_SIGNING_KEY` names is never made, since the name may be mistyped.
+
     Raises:
-        InvalidInput: the file holds no unencrypted ssh-ed25519 private key.
+        InvalidInput: the file holds no unencrypted ssh-ed25519 private key, or
+            `$YARDARM_SIGNING_KEY` names none.
     """
+    known = load(file)
+    if known:
+        return known, False
+    path = file or default_file()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with exclusive(path.with_name(f".{path.name}.lock"), "make the signing key", wait=10.0):
+        known = load(file)
+        return (known, False) if known else (_make(path), True)
+
+
+def load(file: Path | None = None) -> SigningKey | None:
+    """The user's signing key; None where it was not made yet. Raises as `load_or_make` does."""
     path = file or default_file()
     if path.exists():
-        return _load(path), False
+        return _load(path)
+    if file is None and os.environ.get("YARDARM_SIGNING_KEY"):
+        raise InvalidInput(
+            "there is no signing key",
+            where=str(path),
+            hint="$YARDARM_SIGNING_KEY names it: correct or unset it, or make the key:\n"
+            f"ssh-keygen -t ed25519 -N '' -f {shlex.quote(str(path))}",
+        )
+    return None
+
+
+def _make(path: Path) -> SigningKey:
     private = Ed25519PrivateKey.generate()
     text = private.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.OpenSSH,
         serialization.NoEncryption(),
     )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = SigningKey(path, private, _public_line(private))
     FILES.write(f"{path}.pub", f"{key.public} yardarm-release\n".encode())
     FILES.write(str(path), text, 0o600)
-    return key, True
+    return key
 
 
 def _load(path: Path) -> SigningKey:
     try:
         private = serialization.load_ssh_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        raise InvalidInput(f"no usable private key: {error.strerror}", where=str(path)) from None
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise InvalidInput(f"no usable private key: {error}", where=str(path)) from None
     if not isinstance(private, Ed25519PrivateKey):
