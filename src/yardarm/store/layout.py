@@ -20,7 +20,7 @@ from typing import Any
 
 from yardarm.artifacts import MEDIA_MANIFEST, Descriptor
 from yardarm.digest import Digest, canonical_json, of_bytes, parse
-from yardarm.errors import VerificationFailed
+from yardarm.errors import InvalidInput, VerificationFailed
 from yardarm.store.lock import exclusive
 from yardarm_wire.files import FILES
 
@@ -68,8 +68,10 @@ class BlobWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stream.close()
-        self._partial.unlink(missing_ok=True)
+        try:
+            self._stream.close()  # writes what is buffered: on a full disk that fails again
+        finally:
+            self._partial.unlink(missing_ok=True)
 
 
 class Store:
@@ -165,25 +167,36 @@ class Store:
             FILES.write(str(self.root / "index.json"), canonical_json(body))
 
     def _index(self) -> list[dict[str, Any]]:
+        file = self.root / "index.json"
         try:
-            body = json.loads((self.root / "index.json").read_bytes())
+            manifests = json.loads(file.read_bytes())["manifests"]
         except FileNotFoundError:
             return []
-        manifests: list[dict[str, Any]] = body["manifests"]
+        except (ValueError, TypeError, KeyError):
+            raise _damaged(file) from None
+        if not isinstance(manifests, list) or not all(isinstance(x, dict) for x in manifests):
+            raise _damaged(file)
         return manifests
 
     def resolve(self, reference: str) -> Descriptor | None:
-        """The manifest that a reference names."""
+        """The manifest that a reference names.
+
+        Raises:
+            InvalidInput: `index.json` is damaged.
+        """
         for item in self._index():
             if _reference(item) == reference:
                 return Descriptor.from_oci(item)
         return None
 
     def step(self, key: Digest) -> Any | None:
-        """The recorded result of a step, by the digest of its inputs; None: not done yet."""
+        """The recorded result of a step, by the digest of its inputs; None: not done yet.
+
+        A damaged record says nothing: its step is done again.
+        """
         try:
             return json.loads(self._step_file(key).read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return None
 
     def record_step(self, key: Digest, result: Any) -> None:
@@ -192,6 +205,14 @@ class Store:
 
     def _step_file(self, key: Digest) -> Path:
         return self._steps / f"{parse(key).removeprefix('sha256:')}.json"
+
+
+def _damaged(index: Path) -> InvalidInput:
+    return InvalidInput(
+        "the store's index is damaged",
+        where=str(index),
+        hint="delete it and run again: it only names what is in the store",
+    )
 
 
 def _reference(entry: Mapping[str, Any]) -> str | None:
