@@ -1,4 +1,4 @@
-"""`scripts/demo` where there is no root and no font: it does the rest, and says what is left out."""
+"""`scripts/demo` where there is no root and no font: the rest is done, and it says so."""
 
 from __future__ import annotations
 

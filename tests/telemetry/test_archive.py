@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +58,54 @@ def test_a_torn_last_line_loses_nothing_else(tmp_path_factory: object, cut: int)
         except ValueError:
             continue
     assert kept == [1, 2, 3]
+
+
+APPEND = """
+import pathlib, sys
+from yardarm.telemetry import Archive
+archive = Archive(pathlib.Path(sys.argv[1]), "host", "spool")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(1, 200):
+    archive.append([{"seq": n} for n in range(number, number + 3)])
+"""
+
+
+def test_two_pulls_at_once_keep_each_record_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", APPEND, tmp_path]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    pulls = [subprocess.Popen(command, **pipes) for _ in range(2)]  # type: ignore[call-overload]
+    for pull in pulls:
+        pull.stdout.readline()
+    for pull in pulls:
+        pull.stdin.write(b"go\n")
+        pull.stdin.flush()
+    for pull in pulls:
+        pull.communicate(timeout=60)
+        assert pull.returncode == 0
+    assert numbers(Archive(tmp_path, "host", "spool")) == list(range(1, 202))
+
+
+def test_a_new_file_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Archive(tmp_path, "host", "spool").append([record(1)])
+    assert synced == ["file", "folder"]
+
+
+def test_records_are_read_again_from_where_one_was(tmp_path: Path) -> None:
+    archive = Archive(tmp_path, "host", "spool")
+    assert archive.after(0) == []
+    archive.append([record(1), record(2), record(3)])
+    with archive.file.open("ab") as stream:
+        stream.write(b'{"seq":4,"t"')
+    assert [item["seq"] for item in archive.after(1)] == [2, 3]
 
 
 def test_a_summary_has_each_value() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from yardarm.store import exclusive
 from yardarm_wire.files import FILES
 
 Record = dict[str, Any]
@@ -35,17 +36,32 @@ class Archive:
         return next((number for number in map(_number, reversed(lines)) if number), 0)
 
     def append(self, records: Sequence[Record]) -> None:
-        """Add the records that are new, and make them durable."""
-        known = self.last()
-        new = [record for record in records if record["seq"] > known]
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with self.file.open("ab") as stream:
-            if not _ends_with_newline(self.file):
-                stream.write(b"\n")  # an earlier run was killed inside a line
-            for record in new:
-                stream.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
-            stream.flush()
-            FILES.sync(stream.fileno())
+        """Add the records that are new, and make them durable.
+
+        Raises:
+            Busy: another process has been adding records of this spool for ten seconds.
+        """
+        lock = self.file.with_suffix(".lock")
+        with exclusive(lock, "keep telemetry", wait=10.0):
+            known = self.last()
+            new = [record for record in records if record["seq"] > known]
+            with self.file.open("ab") as stream:
+                if not _ends_with_newline(self.file):
+                    stream.write(b"\n")  # an earlier run was killed inside a line
+                for record in new:
+                    stream.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+                stream.flush()
+                FILES.sync(stream.fileno())
+            if not known:
+                FILES.sync_folder(str(self.file.parent))  # else a new file's name may be lost
+
+    def after(self, number: int) -> list[Record]:
+        """The kept records that follow `number`, oldest first, whoever fetched them."""
+        try:
+            lines = self.file.read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if _number(line) > number]
 
 
 def _ends_with_newline(file: Path) -> bool:

@@ -16,11 +16,15 @@ MOST_BATCHES = 1000
 @dataclass(frozen=True)
 class Pulled:
     """Records fetched now, oldest first; how many the device's quota has cost in all; and
-    the file that keeps them."""
+    where they are kept."""
 
     records: tuple[Record, ...]
     dropped: int
-    file: Path
+    archive: Archive
+
+    @property
+    def file(self) -> Path:
+        return self.archive.file
 
 
 def pull(session: Session, folder: Path) -> Pulled:
@@ -36,4 +40,4 @@ def pull(session: Session, folder: Path) -> Pulled:
         archive.append(records)
         session.request("acknowledge", seq=records[-1]["seq"])
         found += records
-    return Pulled(tuple(found), reply.header["dropped"], archive.file)
+    return Pulled(tuple(found), reply.header["dropped"], archive)
