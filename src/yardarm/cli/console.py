@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+from yardarm.cli import signals
 from yardarm.errors import YardarmError
 from yardarm.events import Advanced, Event, Finished, Note, Sink, Started
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+PATIENCE = 10.0
+"""Seconds after which a step that goes on says where it is."""
 
 
 def show(result: Any, *, as_json: bool, text: str | None = None) -> None:
@@ -60,9 +66,12 @@ def complain(error: YardarmError, *, as_json: bool = False) -> None:
 
 @contextmanager
 def progress() -> Iterator[Sink]:
-    """A sink that draws bars on a terminal, and writes plain lines elsewhere (stderr)."""
+    """A sink that draws bars on a terminal, and writes plain lines elsewhere (stderr).
+
+    Work that reports here stops when a signal came that something on the way swallowed.
+    """
     if not sys.stderr.isatty():
-        yield _plain
+        yield _stoppable(Plain(sys.stderr))
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -77,7 +86,15 @@ def progress() -> Iterator[Sink]:
         transient=True,
     )
     with bars:
-        yield _Drawn(bars)
+        yield _stoppable(_Drawn(bars))
+
+
+def _stoppable(sink: Sink) -> Sink:
+    def passing(event: Event) -> None:
+        signals.check()
+        sink(event)
+
+    return passing
 
 
 class _Drawn:
@@ -107,20 +124,36 @@ class _Drawn:
                 self._bars.console.print(_note(text, level), markup=False)
 
 
-_titles: dict[str, str] = {}
+class Plain:
+    """Events as lines: one for a finished step, and one every ten seconds of a long one.
 
+    Args:
+        now: seconds on a clock that only goes forward.
+    """
 
-def _plain(event: Event) -> None:
-    match event:
-        case Started(step, title):
-            _titles[step] = title
-        case Finished(step):
-            sys.stderr.write(_finished(event, _titles.get(step, step)) + "\n")
-        case Note(text, level):
-            sys.stderr.write(_note(text, level) + "\n")
-        case Advanced():
-            pass
-    sys.stderr.flush()
+    def __init__(self, stream: TextIO, now: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._now = now
+        self._running: dict[str, tuple[str, float]] = {}  # title, and when it was last told
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started(step, title):
+                self._running[step] = title, self._now()
+            case Advanced(step, done, total, unit) if step in self._running:
+                title, told = self._running[step]
+                if self._now() - told >= PATIENCE:
+                    self._running[step] = title, self._now()
+                    self._write(f"{title:<24} {_amount(done, total, unit)}")
+            case Finished(step):
+                title, _ = self._running.pop(step, (step, 0.0))
+                self._write(_finished(event, title))
+            case Note(text, level):
+                self._write(_note(text, level))
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
 
 
 def _finished(event: Finished, title: str) -> str:
