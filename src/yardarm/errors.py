@@ -11,7 +11,7 @@
     ├── Unsupported        10    model, operator or requirement has no way onto the target
     └── Busy               12    somebody else holds the lock; the owner is named
 
-Exit codes 130 and 143 are an interrupt and a termination.
+Exit codes 129, 130 and 143 are a hang-up, an interrupt and a termination.
 """
 
 from __future__ import annotations
@@ -74,5 +74,6 @@ class Busy(YardarmError):
     exit_code = 12
 
 
+HUNG_UP = 129
 INTERRUPTED = 130
 TERMINATED = 143

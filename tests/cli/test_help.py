@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from yardarm.cli.main import app
+from yardarm.cli.app import app
 
 HEAVY = ["onnx", "onnxruntime", "torch", "numpy", "fabric", "paramiko", "cryptography", "jinja2"]
 

@@ -10,7 +10,7 @@ import typer.main
 
 from docs_blocks import prose
 from yardarm import errors
-from yardarm.cli.main import app
+from yardarm.cli.app import app
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [

@@ -1,5 +1,5 @@
 """The command line. Each verb is one file: parse, call, render. Only this room prints."""
 
-from yardarm.cli.main import app, main
+from yardarm.cli.main import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

@@ -1,88 +1,50 @@
-"""The `yardarm` program: its verbs, and what becomes of errors and signals."""
+"""The `yardarm` program: what becomes of errors and signals."""
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
-import typer
-
-from yardarm.cli import console
-from yardarm.cli.verbs import (
-    bench,
-    compile,
-    deploy,
-    detect,
-    doctor,
-    image,
-    init,
-    lab,
-    profiles,
-    report,
-    ship,
-    telemetry,
-)
-from yardarm.errors import INTERRUPTED, TERMINATED, YardarmError
-
-app = typer.Typer(
-    name="yardarm",
-    help="Take a model to ARM devices, and prove that it works there.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-for verb in (
-    bench,
-    compile,
-    deploy,
-    detect,
-    doctor,
-    image,
-    init,
-    lab,
-    profiles,
-    report,
-    ship,
-    telemetry,
-):
-    verb.register(app)
-
-
-class _Terminated(BaseException):
-    """SIGTERM, raised where it hit, so that every `finally` and `with` runs."""
+from yardarm.cli import signals
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with the documented code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run the command line and exit with the documented code.
+
+    Signals are taken over before anything else is loaded, which takes most of a second.
+    """
     try:
-        code = app(standalone_mode=False) or 0  # a verb that leaves by typer.Exit: its code
-    except YardarmError as error:
-        console.complain(error, as_json="--json" in sys.argv)
-        code = error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("interrupted\n")
-        code = INTERRUPTED
-    except _Terminated:
-        sys.stderr.write("terminated\n")
-        code = TERMINATED
-    except typer.Exit as leave:
-        code = leave.exit_code
-    except Exception as error:  # noqa: BLE001  click's own usage errors, by duck type
-        code = _usage(error)
+        signals.install()
+        code = _run()
+    except BaseException as error:  # noqa: BLE001  a signal may come out as anything
+        code = 0 if signals.received() else _told(error)
+    signals.release()
+    number = signals.received()
+    if number:
+        sys.stderr.write(f"{signals.word(number)}\n")
+        code = 128 + number
     sys.exit(code)
 
 
-def _usage(error: Exception) -> int:
-    """Click's errors carry a `show` and a code; anything else is a bug and keeps its trace."""
-    show = getattr(error, "show", None)
-    if show is None:
+def _run() -> int:
+    from yardarm.cli.app import app
+
+    return app(standalone_mode=False) or 0  # a verb that leaves by typer.Exit: its code
+
+
+def _told(error: BaseException) -> int:
+    """Tell what the user can act on; anything else is a bug and keeps its trace."""
+    from yardarm.cli import console, system
+    from yardarm.errors import YardarmError
+
+    if isinstance(error, OSError):
+        error = system.as_error(error)
+    if isinstance(error, YardarmError):
+        console.complain(error, as_json="--json" in sys.argv)
+        return error.exit_code
+    show = getattr(error, "show", None)  # click's usage errors, by duck type
+    if show is not None:
+        show()
+    elif not hasattr(error, "exit_code"):  # typer.Exit has one
         raise error
-    show()
     return int(getattr(error, "exit_code", 2))
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise _Terminated
