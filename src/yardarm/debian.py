@@ -20,6 +20,7 @@ from yardarm.digest import Digest
 from yardarm.errors import Unsupported
 from yardarm.events import Sink, silent, step
 from yardarm.store.lock import exclusive
+from yardarm_wire.files import FILES
 
 _RECIPE = 2
 """Raise it when the same packages are to be unpacked in another way."""
@@ -138,7 +139,7 @@ def _make(folder: Path, packages: list[str], suite: str, architecture: str) -> N
         made = Path(staging) / "made"
         made.mkdir()
         _extract(made, packages, suite, architecture, lines)
-        made.rename(folder)
+        FILES.rename_tree(str(made), str(folder))
 
 
 def _configured(suite: str) -> list[str]:

@@ -37,6 +37,11 @@ class Files:
         os.replace(source, target)
         self.sync_folder(os.path.dirname(target) or ".")
 
+    def rename_tree(self, source: str, target: str) -> None:
+        """Rename a folder whose files nobody has synced, so that it is there whole or not."""
+        os.sync()  # of everything: for thousands of files that beats an fsync of each
+        self.rename(source, target)
+
     def link(self, pointee: str, path: str) -> None:
         """Point the symlink `path` at `pointee`, by one rename."""
         partial = "%s.partial-%d" % (path, os.getpid())

@@ -1,6 +1,7 @@
 """Debian roots: which sources count, and what a root unpacked from the mirror holds."""
 
 import hashlib
+import os
 import tarfile
 from pathlib import Path
 
@@ -79,12 +80,15 @@ def test_without_mmdebstrap_the_error_says_how_to_get_it(
 def test_a_root_is_unpacked_cached_and_the_same_twice(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    made = []
+    made, synced = [], []
+    monkeypatch.setattr(os, "sync", lambda: synced.append(list(tmp_path.rglob("packages.json"))))
     for name in ("one", "two"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
         made.append(debian.root(["zlib1g", "base-files"], suite="bookworm"))
     first, second = (hashlib.sha256(root.tar.read_bytes()).digest() for root in made)
     assert first == second
+    assert [len(found) for found in synced] == [1, 2], "before it has its name"
+    assert "staging" in str(synced[0][0])
 
     root, written = made[1], made[1].tar.stat().st_mtime_ns
     assert debian.root(["base-files", "zlib1g"], suite="bookworm") == root

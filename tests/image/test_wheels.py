@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -74,6 +75,18 @@ def test_what_is_installed_and_what_is_left_out(index: Path, tmp_path: Path) -> 
             "opt/yardarm/lib/tiny-1.0.dist-info/METADATA",
             "opt/yardarm/lib/tiny-1.0.dist-info/WHEEL",
         ]
+
+
+def test_the_cache_is_on_disk_before_it_counts(
+    index: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut must leave no torn layer that a later run takes for whole."""
+    complete: list[bool] = []
+    monkeypatch.setattr(
+        os, "sync", lambda: complete.append(any(own_cache.glob("**/wheels/[!.]*/contents.json")))
+    )
+    wheels.make(asked("tiny"), Store(tmp_path / "store"), silent)
+    assert complete == [False]
 
 
 def test_another_cache_gives_the_same_layer(

@@ -151,3 +151,15 @@ def test_a_relative_path_is_taken_from_here(
     monkeypatch.chdir(tmp_path)
     Files().write("file", NEW)
     assert Path("file").read_bytes() == NEW
+
+
+def test_a_folder_of_many_files_is_synced_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = Failing(0, after=False, error=Cut())
+    monkeypatch.setattr(os, "sync", lambda: files.operations.append("sync everything"))
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging" / "file").write_bytes(NEW)
+    files.rename_tree(str(tmp_path / "staging"), str(tmp_path / "done"))
+    assert files.operations == ["sync everything", "rename", "sync folder"]
+    assert names(tmp_path / "done") == ["file"]

@@ -28,6 +28,7 @@ from yardarm.image.entries import Entry
 from yardarm.image.requirements import Request, name
 from yardarm.image.room import no_room
 from yardarm.store import Store, exclusive
+from yardarm_wire.files import FILES
 
 LIBRARY = "opt/yardarm/lib"
 
@@ -91,7 +92,7 @@ def _fill(folder: Path, wanted: Request) -> None:
         contents = digest.canonical_json(_contents(work / "lib"))
         (work / "done/contents.json").write_bytes(contents)
         shutil.rmtree(folder, ignore_errors=True)
-        (work / "done").rename(folder)
+        FILES.rename_tree(str(work / "done"), str(folder))
 
 
 def command(wanted: Request, target: Path, constraints: Path) -> list[str]:

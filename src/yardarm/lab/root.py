@@ -14,6 +14,7 @@ from yardarm.lab.names import Lab
 from yardarm.lab.state import State
 from yardarm.profiles import Profile
 from yardarm.store.lock import exclusive
+from yardarm_wire.files import FILES
 
 _PACKAGES = """
 base-files base-passwd bash ca-certificates coreutils dash findutils grep gzip hostname iproute2
@@ -64,7 +65,7 @@ def _unpack(tar: Path, folder: Path) -> None:
         root.mkdir(mode=0o755)
         process.run(["tar", "-xpf", str(tar), "-C", str(root), "--numeric-owner"])
         _prepare(root)
-        root.rename(folder)
+        FILES.rename_tree(str(root), str(folder))
 
 
 def _prepare(root: Path) -> None:
