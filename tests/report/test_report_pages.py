@@ -217,6 +217,34 @@ def test_missing_telemetry_is_named_and_gaps_stay_gaps(make_result: Make) -> Non
     assert "No telemetry was recorded." in words(report.render(result).html)
 
 
+def test_counts_are_integers_and_idle_readings_one_sentence(make_result: Make) -> None:
+    result = make_result()
+    for at, record in enumerate(result["telemetry"]["records"]):
+        record["values"] |= {
+            "disk.free_inodes": 16_340_000.0 + at,
+            "bench.requests": 50 + at % 2,
+            "runtime.errors": 0,
+            "runtime.restarts": 0.0,
+        }
+    shown = report.render(result).markdown
+    row = next(line for line in shown.splitlines() if "free inodes" in line)
+    assert "16,340,000 | 16,340,119 | 16,340,119" in row
+    assert "50 | 51 | 51" in next(line for line in shown.splitlines() if "bench requests" in line)
+    assert "Zero throughout: runtime errors, runtime restarts." in shown
+    assert not [line for line in shown.splitlines() if line.startswith("| runtime errors")]
+
+
+def test_what_is_the_hosts_is_marked(make_result: Make) -> None:
+    marked = ("memory used, MB", "disk free, MB", "| memory, MB", "| free disk, MB")
+    marked += ("memory.available", "cpu, %", "| load")
+    for emulated in (True, False):
+        lines = report.render(make_result(emulated=emulated)).markdown.splitlines()
+        for name in marked:
+            found = [line for line in lines if name in line.replace("\\", "")]
+            assert found, name
+            assert all(("emulated: the host's" in line) == emulated for line in found), name
+
+
 def test_a_hundred_thousand_samples_stay_small(make_result: Make, make_durations: Any) -> None:
     result = make_result(samples=make_durations(100_000), seconds=5_000)
     html = report.render(result).html
@@ -242,7 +270,7 @@ def test_samples_without_a_start_each_are_numbered(make_result: Make) -> None:
 def test_the_environment_shows_what_was_read_and_nothing_else(make_result: Make) -> None:
     said = report.render(make_result()).markdown
     assert "| temperatures\\_c.thermal\\_zone0 cpu-thermal | 48.2 | 80.7 |" in said
-    assert "| load | 0.2, 0.3, 0.1 | 1.1, 0.3, 0.1 |" in said
+    assert "| load (emulated: the host's) | 0.2, 0.3, 0.1 | 1.1, 0.3, 0.1 |" in said
     assert "clocks" not in said
     assert "throttled" not in said
     assert "1764000" not in said

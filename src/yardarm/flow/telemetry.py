@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from yardarm import paths
 from yardarm import telemetry as stage
-from yardarm.events import Sink, silent
+from yardarm.events import Note, Sink, silent
 from yardarm.flow.device import agent, device
 from yardarm.telemetry import Pulled
 
@@ -16,4 +16,6 @@ def pull(host: str, sink: Sink = silent) -> Pulled:
         UsageError, Unreachable, VerificationFailed, Refused: as `device` does.
     """
     with device(host, sink) as opened, agent(opened) as session:
+        if opened.emulated:
+            sink(Note("what it says of CPU, memory and disk is the host's", "warning"))
         return stage.pull(session, paths.state() / "telemetry")

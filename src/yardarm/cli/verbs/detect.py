@@ -47,13 +47,14 @@ def _rows(found: Detected) -> list[tuple[str, str]]:
 
     facts, release = found.facts, found.release
     engines = ", ".join(f"{name} {version}" for name, version in facts.engines.items())
+    shared = " (emulated: the host's)" if facts.emulated else ""
     rows = [
         ("model", facts.model),
         ("machine", f"{facts.machine}, {facts.userland_bits}-bit userland"),
         ("CPU", f"{facts.cores} cores, part {facts.cpu_part or '?'}"),
         ("features", " ".join(facts.features)),
-        ("memory", f"{facts.memory_mb} MB"),
-        ("free disk", f"{facts.free_disk_mb} MB"),
+        ("memory", f"{facts.memory_mb} MB{shared}"),
+        ("free disk", f"{facts.free_disk_mb} MB{shared}"),
         ("system", facts.os),
         ("glibc", facts.glibc),
         ("python3", facts.python),

@@ -31,7 +31,7 @@ def pull(host: options.Host, as_json: options.Json = False) -> None:
         "records": list(pulled.records),
     }
     rows = [
-        [item.name, *(f"{value:.5g}" for value in (item.last, item.low, item.mean, item.high))]
+        [item.name, *(_figure(value) for value in (item.last, item.low, item.mean, item.high))]
         for item in summarise(pulled.records)
     ]
     text = (console.table(["value", "last", "min", "mean", "max"], rows) if rows else "") + (
@@ -39,3 +39,8 @@ def pull(host: options.Host, as_json: options.Json = False) -> None:
         f"{pulled.file}"
     )
     console.show(body, as_json=as_json, text=text)
+
+
+def _figure(value: float) -> str:
+    """Five digits, and never an exponent for what is large: counts stay counts."""
+    return f"{value:.0f}" if value.is_integer() or abs(value) >= 1e5 else f"{value:.5g}"

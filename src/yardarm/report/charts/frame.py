@@ -12,6 +12,8 @@ from yardarm.report.scales import Scale
 WIDTH, HEIGHT = 440, 230
 LEFT, RIGHT, TOP, BOTTOM = 50, 428, 34, 190
 EMULATED = "emulated"
+HOSTS = "emulated: the host's"
+"""What a virtual device reads where it has nothing of its own: its host's memory, disk, load."""
 
 
 def horizontal(axis: Scale, label: str, unit: Unit, bottom: float = BOTTOM) -> Markup:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from yardarm.report import figures, reading
+from yardarm.report.charts import frame
 from yardarm.report.page import Cell, Section, Table, table, tables
 
 _HASH = re.compile(r"(sha256:)?[0-9a-f]{40,64}")
@@ -31,6 +32,15 @@ _FACTS = {
     "free_disk_mb": "free disk, MB",
     "jetpack": "L4T release",
 }
+
+
+_MEASURED = ("load", "memory.total_mb", "memory.available_mb")
+_SHARED = ("memory_mb", "free_disk_mb")
+"""Facts of a virtual device that are its host's."""
+
+
+def _marked(value: str, hosts: bool) -> str:
+    return f"{value} ({frame.HOSTS})" if hosts else value
 
 
 def identity(value: Any) -> Cell:
@@ -65,16 +75,16 @@ def compiled(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {name: digest for name, digest in found.items() if digest}
 
 
-def device(facts: Mapping[str, Any]) -> Section:
+def device(facts: Mapping[str, Any], emulated: bool) -> Section:
     rows = [
-        (_FACTS.get(key, key.replace("_", " ")), value)
+        (_FACTS.get(key, key.replace("_", " ")), _marked(value, emulated and key in _SHARED))
         for key, value in reading.flat(facts)
         if value and key != "emulated"
     ]
     return Section("device", "Device", tables=tables(pairs("What the device says", rows)))
 
 
-def environment(result: Mapping[str, Any]) -> Section:
+def environment(result: Mapping[str, Any], emulated: bool) -> Section:
     seen = reading.mapping(result.get("environment"))
     before, after = seen.get("before"), seen.get("after")
     paired = isinstance(before, Mapping) and isinstance(after, Mapping)
@@ -83,7 +93,7 @@ def environment(result: Mapping[str, Any]) -> Section:
         "environment",
         "Environment",
         tables=tables(
-            _compared(before, after) if paired else pairs("", ()),
+            _compared(before, after, emulated) if paired else pairs("", ()),
             pairs("Settings" if paired else "Surroundings of the run", reading.flat(rest)),
             pairs("Processor, as the runtime sees it", reading.flat(result.get("cpu"))),
             pairs("Versions in the image", reading.flat(result.get("versions"))),
@@ -124,10 +134,10 @@ def pairs(caption: str, rows: Iterable[tuple[str, str]]) -> Table:
     return table(caption, ("name", "value"), rows)
 
 
-def _compared(before: Any, after: Any) -> Table:
+def _compared(before: Any, after: Any, emulated: bool) -> Table:
     first, last = dict(reading.flat(before)), dict(reading.flat(after))
     rows = [
-        [key, first.get(key, ""), last.get(key, "")]
+        [_marked(key, emulated and key in _MEASURED), first.get(key, ""), last.get(key, "")]
         for key in {**first, **last}
         if key != "t" and (first.get(key) or last.get(key))  # t is a clock, not a reading
     ]

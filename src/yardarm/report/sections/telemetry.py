@@ -25,6 +25,9 @@ _UNITS = {
     "w": Unit("W"),
 }
 _DURATIONS = ("ms",)
+_SHARED = ("cpu", "memory", "disk")
+"""What a virtual device shares with its host."""
+
 _ORDER = ("cpu", "memory", "disk", "temperature", "clock", "bench", "runtime")
 _PERCENTILE = re.compile(r"(runtime|bench)\.latency_p[0-9.]+_us")
 _IN_TABLE_ONLY = {"disk.free_inodes"}
@@ -33,32 +36,43 @@ _JOINED = {"temperature", "clock"}
 
 
 def section(telemetry: Mapping[str, Any], emulated: bool) -> Section:
-    """All readings; with `emulated`, the durations among them are marked as such."""
+    """All readings; with `emulated`, durations and what is the host's are marked as such."""
     records = [r for r in reading.mappings(telemetry.get("records")) if _time(r) is not None]
     records.sort(key=lambda record: _time(record) or 0.0)
     panels = _panels(records)
     drawn = {f: n for f, n in panels.items() if f not in _IN_TABLE_ONLY and _tells(n, records)}
-    notes = _notes(records, len(panels), min(len(drawn), MOST_PANELS))
+    idle = [n for names in panels.values() for n in names if not _tells([n], records)]
+    listed = {
+        family: rest
+        for family, names in panels.items()
+        if (rest := [name for name in names if name not in idle])
+    }
+    notes = _notes(records, len(listed), min(len(drawn), MOST_PANELS), idle)
     pictures = tuple(
         _picture(n, family, names, records, emulated)
         for n, (family, names) in enumerate(list(drawn.items())[:MOST_PANELS])
     )
-    shown = tables(_readings(panels, records, emulated), _troubles(records))
+    shown = tables(_readings(listed, records, emulated), _troubles(records))
     return Section("telemetry", "Telemetry", "", notes, pictures, shown, small=True)
 
 
 def _tells(names: list[str], records: list[Mapping[str, Any]]) -> bool:
-    """A reading that is zero throughout says so in the table."""
+    """Not of readings that are zero throughout: one sentence names those."""
     return any(reading.number(reading.at(r, "values", name)) for r in records for name in names)
 
 
-def _notes(records: list[Mapping[str, Any]], panels: int, drawn: int) -> tuple[str, ...]:
+def _notes(
+    records: list[Mapping[str, Any]], panels: int, drawn: int, idle: list[str]
+) -> tuple[str, ...]:
     if not records:
         return ("No telemetry was recorded.",)
     length = _seconds(records)[-1]
     notes = [f"{len(records)} records over {length:.0f} seconds."]
     if panels > drawn:
         notes.append(f"{panels - drawn} further readings are in the table only.")
+    if idle:
+        names = ", ".join(_split(name)[0] for name in sorted(idle, key=_place))
+        notes.append(f"Zero throughout: {names}.")
     return tuple(notes)
 
 
@@ -111,10 +125,16 @@ def _readings(
             shown = [min(values), max(values), values[-1]]
             title = _title(family, emulated)
             label = f"{title}: {_place_name(name)}" if names[1:] else title
-            factor = _unit(family).factor
-            rows.append([label, *(figures.plain(value * factor, 4) for value in shown)])
+            rows.append([label, *_shown(_unit(family), shown, values)])
     headings = ("reading", "lowest", "highest", "last")
     return table("Readings", headings, rows, figures=(1, 2, 3))
+
+
+def _shown(unit: Unit, shown: list[float], values: list[float]) -> list[str]:
+    """Counts as the integers that they are."""
+    if not unit.name and all(value.is_integer() for value in values):
+        return [figures.whole(value) for value in shown]
+    return [figures.plain(value * unit.factor, 4) for value in shown]
 
 
 def _troubles(records: list[Mapping[str, Any]]) -> Table:
@@ -161,8 +181,11 @@ def _split(family: str) -> tuple[str, Unit]:
 
 def _title(family: str, emulated: bool) -> str:
     name, unit = _split(family)
-    mark = f" ({frame.EMULATED})" if emulated and unit.name in _DURATIONS else ""
-    return (f"{name}, {unit.name}" if unit.name else name) + mark
+    title = f"{name}, {unit.name}" if unit.name else name
+    if emulated and unit.name in _DURATIONS:
+        return f"{title} ({frame.EMULATED})"
+    shared = family.split(".", 1)[0] in _SHARED
+    return f"{title} ({frame.HOSTS})" if emulated and shared else title
 
 
 def _unit(family: str) -> Unit:
