@@ -16,6 +16,7 @@ from yardarm.artifacts import MEDIA_OCTETS
 from yardarm.deploy.plan import plan
 from yardarm.deploy.transfer import CHUNK, encode
 from yardarm.digest import of_bytes
+from yardarm.errors import VerificationFailed
 from yardarm.events import silent
 
 
@@ -65,8 +66,6 @@ def test_a_transfer_that_was_cut_off_goes_on(rig: Rig) -> None:
 @pytest.mark.root
 def test_bytes_that_were_damaged_on_the_device_are_sent_again(rig: Rig) -> None:
     """The partial blob isn't what was sent: found at its end, and mended by the next push."""
-    from yardarm.errors import VerificationFailed
-
     blob = rig.store.put(os.urandom(CHUNK + 99), MEDIA_OCTETS)
     partial = f"/var/lib/yardarm/store/incoming/{blob.digest.removeprefix('sha256:')}"
     with rig.session() as session:
@@ -77,3 +76,31 @@ def test_bytes_that_were_damaged_on_the_device_are_sent_again(rig: Rig) -> None:
         planned = deploy.survey(session, {blob.digest: blob.size})
         assert [item.offset for item in planned.transfers] == [0]
         deploy.transfer(session, rig.store, planned, silent)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("damage", ["changed", "shorter", "longer", "gone"])
+def test_a_damaged_blob_of_the_store_is_removed(rig: Rig, damage: str) -> None:
+    """The bytes on disk are no longer those of their name: said, and not sent for ever."""
+    whole = os.urandom(CHUNK + 99)
+    blob = rig.store.put(whole, MEDIA_OCTETS)
+    file = rig.store.path(blob.digest)
+    parts = {"changed": bytes(9) + whole[9:], "shorter": whole[:-9], "longer": whole + bytes(9)}
+    with rig.session() as session:
+        planned = deploy.survey(session, {blob.digest: blob.size})
+        if damage == "gone":
+            file.unlink()
+        else:
+            file.write_bytes(parts[damage])
+        with pytest.raises(VerificationFailed, match="damaged, and is removed") as failed:
+            deploy.transfer(session, rig.store, planned, silent)
+    assert failed.value.where == str(file) and "run again" in failed.value.hint
+    assert not file.exists()
+    assert rig.store.put(whole, MEDIA_OCTETS).digest == blob.digest
+    with rig.session() as session:
+        deploy.transfer(
+            session,
+            rig.store,
+            deploy.survey(session, {blob.digest: blob.size}),
+            silent,
+        )

@@ -112,13 +112,37 @@ def test_a_changed_model_sends_the_bundle_only(project: Path, shipped: Ran, cli:
     assert 1 <= len(plan["blobs"]["sent"]) <= 4
 
 
+def test_damaged_blobs_are_made_again(project: Path, shipped: Ran, cli: Cli) -> None:
+    """The store's disk lost bytes of a model and a layer that the device doesn't have yet."""
+    write_model(project, 3.0)
+    try:
+        plan = cli("deploy", HOST, "--project", project, "--dry-run", "--json").json
+        blobs = project / ".yardarm" / "store" / "blobs" / "sha256"
+        sent = [blob["digest"].removeprefix("sha256:") for blob in plan["blobs"]["sent"]]
+        model = next(name for name in sent if (blobs / name).read_bytes()[:1] == b"\x08")  # ONNX
+        layer = max(blobs.iterdir(), key=lambda file: file.stat().st_size).name
+        cli("lab", "ssh", "ship", "--", "rm", f"/var/lib/yardarm/store/blobs/sha256/{layer}")
+        for name in (model, layer):
+            with (blobs / name).open("r+b") as stream:
+                stream.write(b"damaged")
+        failed = cli("deploy", HOST, "--project", project, "--json", code=8)
+        assert failed.json["error"]["kind"] == "VerificationFailed"
+        assert model in failed.stderr and layer in failed.stderr and "run again" in failed.stderr
+        assert cli("deploy", HOST, "--project", project, "--json").json["changed"] is True
+    finally:
+        write_model(project)
+
+
 def test_telemetry_is_pulled(project: Path, shipped: Ran, cli: Cli) -> None:
     time.sleep(6)
     pulled = cli("telemetry", "pull", HOST, "--json").json
     assert pulled["dropped"] == 0 and pulled["records"]
     assert "memory.used_mb" in pulled["records"][-1]["values"]
-    table = cli("telemetry", "pull", HOST).stdout
-    assert "new records" in table
+    time.sleep(6)
+    again = cli("telemetry", "pull", HOST)
+    table = again.stdout
+    assert "new records" in table and "disk.free_inodes" in table and "e+" not in table
+    assert "CPU, memory and disk is the host's" in again.stderr
     assert all(len(line) <= 80 or line.startswith("/") for line in table.splitlines())
 
 

@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Callable, Iterator
 
 from yardarm.deploy.plan import Transfer
+from yardarm.digest import of_file
+from yardarm.errors import VerificationFailed
 from yardarm.remote import Session
 from yardarm.store import Store
 
@@ -29,7 +31,12 @@ def send(
 
     Args:
         advance: told how many bytes of content arrived since the last call.
+
+    Raises:
+        VerificationFailed: bytes were damaged: on their way, or already in the store. What is
+            damaged there is removed before a byte is sent, so that the next run makes it again.
     """
+    _check(store, transfers)
     waiting: list[int] = []
     crossed = 0
     for transfer in transfers:
@@ -44,6 +51,23 @@ def send(
         session.receive()
         advance(content)
     return crossed
+
+
+def _check(store: Store, transfers: tuple[Transfer, ...]) -> None:
+    """Hash what is to be sent. A blob whose bytes are not those of its name is removed: the
+    device would refuse it, and keep a part of it that a later push went on from."""
+    damaged = []
+    for transfer in transfers:
+        path = store.path(transfer.digest)
+        if not path.is_file() or of_file(path) != transfer.digest:
+            path.unlink(missing_ok=True)
+            damaged.append(str(path))
+    if damaged:
+        raise VerificationFailed(
+            "a blob of the store was damaged, and is removed",
+            where=", ".join(damaged),
+            hint="run again: it is made anew",
+        )
 
 
 def _requests(store: Store, transfer: Transfer) -> Iterator[tuple[dict[str, object], bytes, int]]:
