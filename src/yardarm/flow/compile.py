@@ -10,6 +10,7 @@ from yardarm import report
 from yardarm.compile import Compiled
 from yardarm.errors import UsageError
 from yardarm.events import Sink, silent
+from yardarm.flow.target import check_folders
 from yardarm.flow.workspace import Workspace, workspace
 
 REPORT = "report.html"
@@ -52,6 +53,7 @@ def export(made: Compiled, opened: Workspace, output: Path) -> None:
 
 def _check_target(output: Path) -> None:
     """A folder that isn't a bundle's is somebody's: it is not replaced."""
+    check_folders(output)
     if not output.exists() and not output.is_symlink():
         return
     names = {entry.name for entry in output.iterdir()} if output.is_dir() else {""}

@@ -9,6 +9,7 @@ from pathlib import Path
 from yardarm import image as stage
 from yardarm.artifacts import Image
 from yardarm.events import Sink, silent
+from yardarm.flow.target import check_file
 from yardarm.flow.workspace import Workspace, workspace
 from yardarm.image import Layer
 
@@ -36,9 +37,11 @@ def image(
     """Compose the image of the project at `where`; with `output`, write it to an archive.
 
     Raises:
-        UsageError, InvalidInput, Busy: as `workspace` does.
+        UsageError, InvalidInput, Busy: as `workspace` does, or `output` can't be written.
         InvalidInput, Unsupported, YardarmError: as `yardarm.image.compose` does.
     """
+    if output:
+        check_file(output)
     with workspace(where, profile, "yardarm image") as opened:
         composed = compose(opened, sink)
         if output:

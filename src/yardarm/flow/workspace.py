@@ -36,11 +36,22 @@ def workspace(where: Path, profile: str | None, purpose: str) -> Iterator[Worksp
         UsageError: no profile given.
         InvalidInput: project or profile not valid.
         Busy: another process works in this project.
+        OSError: the project's folder can't be written.
     """
     opened = project.load(where)
     if profile is None:
         raise UsageError("no device profile is given", hint="add --profile, such as raspberry-pi-5")
     chosen = profiles.load(profile, opened.root)
     store = Store(paths.store(opened.root))
-    with exclusive(store.root.parent / "lock", purpose):
+    with exclusive(own_folder(opened.root) / "lock", purpose):
         yield Workspace(opened, chosen, store)
+
+
+def own_folder(root: Path) -> Path:
+    """`.yardarm` in a project's folder, which git is told to leave alone."""
+    folder = root / ".yardarm"
+    folder.mkdir(exist_ok=True)
+    ignored = folder / ".gitignore"
+    if not ignored.exists():
+        ignored.write_text("*\n", encoding="utf-8")
+    return folder

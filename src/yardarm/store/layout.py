@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -68,10 +69,11 @@ class BlobWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            self._stream.close()  # writes what is buffered: on a full disk that fails again
-        finally:
-            self._partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(self._blobs)
+        with suppress(OSError):  # it writes what is buffered: on a full disk that fails again
+            self._stream.close()
+        self._partial.unlink(missing_ok=True)
 
 
 class Store:
