@@ -168,6 +168,16 @@ def load(name: str, beside: Path | None = None) -> Profile:
         raise invalid(_culprit(files, error), error) from None
 
 
+def lineage(name: str, beside: Path | None = None) -> tuple[str, ...]:
+    """A profile's name and those of the profiles that it extends, nearest first."""
+    return tuple(file.stem for file, _ in _inherited(name, beside))
+
+
+def is_own(name: str, beside: Path) -> bool:
+    """Whether a profile is the project's own, not one that comes with Yardarm."""
+    return _file(name, beside).parent == beside / "device_profiles"
+
+
 def _file(name: str, beside: Path | None) -> Path:
     for folder in folders(beside):
         file = folder / f"{name}.toml"

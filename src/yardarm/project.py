@@ -66,7 +66,8 @@ class BenchSection(_Section):
         "single-stream", description="one inference after the other, one sample each"
     )
     iterations: Annotated[int, Field(ge=1)] = Field(
-        1000, description="timed inferences; p99 needs 662"
+        1000,
+        description="timed inferences; p99 needs 662. A virtual device times 100 at most",
     )
     warmup: Annotated[int, Field(ge=0)] = Field(20, description="untimed inferences before them")
 

@@ -16,4 +16,6 @@ ProfileName = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
 Output = Annotated[Path | None, typer.Option("--output", help="also write the result here")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="say what would be done, change nothing")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="say what would be sent; send and activate nothing")
+]

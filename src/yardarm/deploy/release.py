@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from yardarm.artifacts import MEDIA_JSON, MEDIA_OCTETS, Bundle, Image, Release
@@ -29,10 +29,16 @@ def make(
     *,
     store: Store,
     key: SigningKey,
+    classes: Sequence[str] = (),
 ) -> Release:
     """The signed release of an image and a bundle. The same content, signed by the same
-    key, keeps the version and signature that it got first."""
+    key, keeps the version and signature that it got first.
+
+    Args:
+        classes: more device classes that it is for; the profile's name always is one.
+    """
     content = _content(project, profile, image, bundle)
+    content["device_classes"] = list(dict.fromkeys([*classes, profile.name]))
     step = of_json({"release": content, "key": key.public})
     known = store.step(step)
     if known is None:
@@ -65,7 +71,6 @@ def _content(project: Project, profile: Profile, image: Image, bundle: Bundle) -
     return {
         "schema": SCHEMA,
         "project": project.name,
-        "device_classes": [profile.name],
         "image": {
             "config": image.config.digest,
             "layers": [{"digest": layer.digest, "size": layer.size} for layer in image.layers],
@@ -91,6 +96,11 @@ def _content(project: Project, profile: Profile, image: Image, bundle: Bundle) -
 
 def blobs(release: Release) -> dict[Digest, int]:
     """Every blob that the release needs on the device, with its size in bytes."""
-    parts = [release.image.config, *release.image.layers]
-    parts += [blob for bundle in release.bundles.values() for blob in bundle.blobs.values()]
-    return {part.digest: part.size for part in parts}
+    return parts(release.image, release.bundles.values())
+
+
+def parts(image: Image, bundles: Iterable[Bundle]) -> dict[Digest, int]:
+    """Every blob of a release of these, with its size in bytes."""
+    blobs = [image.config, *image.layers]
+    blobs += [blob for bundle in bundles for blob in bundle.blobs.values()]
+    return {blob.digest: blob.size for blob in blobs}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +16,11 @@ from yardarm import compile as compiler
 from yardarm import datasets, deploy, measure, paths, telemetry
 from yardarm.artifacts import Bundle, Release
 from yardarm.digest import Digest, of_json
-from yardarm.errors import Refused, Unreachable
-from yardarm.events import Sink, step
-from yardarm.flow.device import Device, agent
-from yardarm.flow.workspace import Workspace
+from yardarm.errors import InvalidInput, Refused, Unreachable
+from yardarm.events import Sink, silent, step
+from yardarm.flow import deploy as deploy_flow
+from yardarm.flow.device import Device, agent, at_work
+from yardarm.flow.workspace import Workspace, own_folder
 from yardarm.measure import Measured, Outputs
 from yardarm.process import ProcessFailed, run
 from yardarm.remote import Session
@@ -32,6 +34,21 @@ class Benched:
 
     result: dict[str, Any]
     folder: Path
+
+
+def bench_project(
+    where: Path, host: str, sink: Sink = silent, *, profile: str | None = None
+) -> Benched:
+    """Measure the release of the project at `where`, which runs on `host`.
+
+    Args:
+        profile: the device profile to work for; default: what the device says it is.
+
+    Raises:
+        YardarmError: as `bench` does, and the steps before it.
+    """
+    with at_work(where, host, sink, profile=profile, purpose="yardarm bench") as (device, work):
+        return bench(device, work, deploy_flow.release(device, work, sink), sink)
 
 
 def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Benched:
@@ -50,9 +67,9 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
         _check(session, release)
         before = telemetry.pull(session, archive).archive
         newest = before.last()
-        with tempfile.TemporaryDirectory(prefix="yardarm-bench-") as scratch:
-            _measure(session, opened, plan, Path(scratch), sink)
-            measured = measure.read(Path(scratch))
+        with _scratch(opened) as scratch:
+            _measure(session, opened, plan, scratch, sink)
+            measured = measure.read(scratch)
         kept = telemetry.pull(session, archive).archive
     # Read from what is kept: somebody else may have pulled some of them meanwhile.
     records = kept.after(newest if kept.file == before.file else 0)
@@ -89,12 +106,27 @@ def known(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
     if found is None:
         return None
     folder = measure.folder_of(opened.project.root) / found["folder"]
-    if not (folder / "result.json").is_file():
+    try:
+        result = measure.load(folder)
+    except InvalidInput:  # gone, damaged, or of another version of Yardarm
         return None
     with step(sink, "bench", "bench") as running:
         running.cached = True
         running.detail = f"as measured; `yardarm bench {device.connection.address.name}` repeats it"
-    return Benched(measure.load(folder), folder)
+    return Benched(result, folder)
+
+
+@contextmanager
+def _scratch(opened: Workspace) -> Iterator[Path]:
+    """A folder of the project for what comes back. The lock makes it ours: one that is there
+    is what a killed run left."""
+    folder = own_folder(opened.project.root) / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _key(device: Device, release: Release, plan: dict[str, Any]) -> Digest:
@@ -131,7 +163,13 @@ def _measure(
                 running.advance(told["done"], told["total"], told["phase"])
         for name, size in frame.header["files"].items():
             _fetch(session, name, size, scratch)
-        running.detail = f"{dataset.samples} samples scored, {plan['iterations']} inferences timed"
+        running.detail = f"{dataset.samples} samples scored, {_timed(opened, plan)}"
+
+
+def _timed(opened: Workspace, plan: dict[str, Any]) -> str:
+    asked, timed = opened.project.bench.iterations, plan["iterations"]
+    reason = f" of {asked:,} asked: virtual device" if timed < asked else ""
+    return f"{timed:,} inferences timed{reason}"
 
 
 def _fetch(session: Session, name: str, size: int, target: Path) -> None:

@@ -35,7 +35,7 @@ def detect(host: str, beside: Path | None = None) -> Detected:
     with remote.connect(hosts.resolve(host)) as connection:
         found = ask(connection)
     known = [profiles.load(name, beside) for name in profiles.names(beside)]
-    profile = matching.match(found, known)
+    profile = matching.match(found, known, host)
     return Detected(found, profile, matching.release(found, profile))
 
 

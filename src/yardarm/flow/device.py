@@ -5,24 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from yardarm import deploy, matching, profiles
+from yardarm import deploy, matching, profiles, project
 from yardarm.artifacts import EMULATED, Facts
 from yardarm.errors import Refused
 from yardarm.events import Note, Sink
 from yardarm.flow import hosts
 from yardarm.flow.detect import ask
+from yardarm.flow.workspace import Workspace, workspace
 from yardarm.profiles import Profile
 from yardarm.remote import Connection, Session, connect, open_session
 
 
 @dataclass(frozen=True)
 class Device:
-    """A connected device and what it is."""
+    """A connected device and what it is.
+
+    Attributes:
+        profile: what it is worked on for: the one that the user named, or that fits it best.
+        kind: the shipped profile that fits it, whose name it keeps as its class; a project's
+            own one only where none does. So releases of several projects get along there.
+    """
 
     connection: Connection
     facts: Facts
     profile: Profile
+    kind: Profile
 
     @property
     def emulated(self) -> bool:
@@ -30,33 +39,77 @@ class Device:
 
 
 @contextmanager
-def device(host: str, sink: Sink) -> Iterator[Device]:
+def device(
+    host: str, sink: Sink, *, beside: Path | None = None, profile: str | None = None
+) -> Iterator[Device]:
     """Connect to `host` and find out what it is.
+
+    Args:
+        beside: a project's folder, whose own profiles count too.
+        profile: the one to work for; default: the one that fits.
 
     Raises:
         UsageError, Unreachable, VerificationFailed: as `resolve` and `connect` do.
-        Refused: it is no device that Yardarm serves, or its userland is a 32-bit one.
+        InvalidInput, Unsupported: as `profiles.load` does.
+        Refused: it is no device that Yardarm serves, its userland is a 32-bit one, or
+            `profile` is for other devices.
     """
     address = hosts.resolve(host)
+    chosen = profiles.load(profile, beside) if profile else None
     with connect(address) as connection:
         found = ask(connection)
-        opened = Device(connection, found, matching.match(found, _known()))
+        matched = matching.match(found, _known(beside), host)
+        kind = _kind(found, matched)
+        opened = Device(connection, found, chosen or matched, kind)
+        _check(opened, matched, beside)
         if opened.emulated:
             sink(Note(f"{host} is {EMULATED}", "warning"))
         yield opened
 
 
-def _known() -> list[Profile]:
-    return [profiles.load(name) for name in profiles.names()]
+@contextmanager
+def at_work(
+    where: Path, host: str, sink: Sink, *, profile: str | None, purpose: str
+) -> Iterator[tuple[Device, Workspace]]:
+    """A device and a project opened for it. Raises as `device` and `workspace` do."""
+    root = project.load(where).root
+    with (
+        device(host, sink, beside=root, profile=profile) as opened,
+        workspace(where, opened.profile.name, f"{purpose} {host}") as work,
+    ):
+        yield opened, work
+
+
+def _known(beside: Path | None) -> list[Profile]:
+    return [profiles.load(name, beside) for name in profiles.names(beside)]
+
+
+def _kind(found: Facts, matched: Profile) -> Profile:
+    try:
+        return matching.match(found, _known(None))
+    except Refused:
+        return matched
+
+
+def _check(opened: Device, matched: Profile, beside: Path | None) -> None:
+    name = opened.profile.name
+    own = beside is not None and profiles.is_own(name, beside)
+    lineage = profiles.lineage(name, beside) if own else ()
+    if not matching.suits(opened.facts, opened.profile, lineage, (matched.name, opened.kind.name)):
+        raise Refused(
+            f"the device is a {matched.name}, the work is for {name}",
+            where=opened.connection.address.name,
+            hint=f"leave --profile out, or say --profile {matched.name}",
+        )
 
 
 def expect(opened: Device, profile: Profile) -> None:
-    """Raises Refused when the device is of another class than we work for."""
+    """Raises Refused when the device was opened for another profile than we work for."""
     if opened.profile.name != profile.name:
         raise Refused(
-            f"the device is a {opened.profile.name}, the work is for {profile.name}",
+            f"the device was opened for {opened.profile.name}, the work is for {profile.name}",
             where=opened.connection.address.name,
-            hint=f"leave --profile out, or say --profile {opened.profile.name}",
+            hint="open device and project for one profile",
         )
 
 

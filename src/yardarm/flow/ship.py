@@ -11,8 +11,7 @@ from yardarm.flow import bench as benching
 from yardarm.flow import deploy as deploying
 from yardarm.flow.bench import Benched
 from yardarm.flow.deploy import Deployed
-from yardarm.flow.device import device
-from yardarm.flow.workspace import workspace
+from yardarm.flow.device import at_work
 from yardarm.report import Written
 
 
@@ -31,16 +30,13 @@ def ship(where: Path, host: str, sink: Sink = silent, *, profile: str | None = N
     A release that ran there already, and was measured, is not measured again.
 
     Args:
-        profile: the device class to work for; default: what the device says it is.
+        profile: the device profile to work for; default: what the device says it is.
 
     Raises:
         YardarmError: of the step that failed; see each step. Repeating goes on from there.
     """
-    with (
-        device(host, sink) as opened,
-        workspace(where, profile or opened.profile.name, f"yardarm ship {host}") as work,
-    ):
-        made = deploying.release(work, sink)
+    with at_work(where, host, sink, profile=profile, purpose="yardarm ship") as (opened, work):
+        made = deploying.release(opened, work, sink)
         deployed = deploying.deploy(opened, work, made, sink)
         found = None
         if not deployed.deployment.changed:

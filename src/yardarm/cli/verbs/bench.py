@@ -27,16 +27,9 @@ def bench(
     """
     from yardarm import report
     from yardarm.flow import bench as flow
-    from yardarm.flow import deploy
-    from yardarm.flow.device import device
-    from yardarm.flow.workspace import workspace
 
-    with (
-        console.progress() as sink,
-        device(host, sink) as opened,
-        workspace(project, profile or opened.profile.name, f"yardarm bench {host}") as work,
-    ):
-        done = flow.bench(opened, work, deploy.release(work, sink), sink)
+    with console.progress() as sink:
+        done = flow.bench_project(project, host, sink, profile=profile)
     headings, rows = report.summary(done.result)
     text = console.table(headings, rows) + f"\n{done.folder / 'result.json'}"
     console.show(done.result | {"folder": str(done.folder)}, as_json=as_json, text=text)

@@ -32,34 +32,30 @@ def deploy(
     """Put the project's release onto a device, verify it there, and switch to it.
 
     Compiles and composes first what isn't done yet. The device's class is found by asking it.
+    With --dry-run nothing is sent or activated, but for the agent that looks what is there.
 
     Example: yardarm deploy lab:pi5 --project examples/text-angle
     """
     from yardarm.flow import deploy as flow
-    from yardarm.flow.device import device
-    from yardarm.flow.workspace import workspace
 
-    with (
-        console.progress() as sink,
-        device(host, sink) as opened,
-        workspace(project, profile or opened.profile.name, f"yardarm deploy {host}") as work,
-    ):
-        made = flow.release(work, sink)
+    with console.progress() as sink:
         if dry_run:
-            plan = flow.dry_run(opened, made, work)
-            body = plan_body(plan, made)
-            text = plan_text(plan, made)
+            planned = flow.plan_project(project, host, sink, profile=profile)
+            body = plan_body(planned.plan, planned.release)
+            text = plan_text(planned.plan, planned.release)
         else:
-            done = flow.deploy(opened, work, made, sink, allow_downgrade=allow_downgrade)
+            done = flow.deploy_project(
+                project, host, sink, profile=profile, allow_downgrade=allow_downgrade
+            )
             body = deployed_body(done)
             text = deployed_text(done, host)
     console.show(body, as_json=as_json, text=text)
 
 
-def plan_body(plan: PushPlan, release: Release) -> dict[str, Any]:
+def plan_body(plan: PushPlan, release: Release | None) -> dict[str, Any]:
     return {
-        "release": release.digest,
-        "version": release.version,
+        "release": release.digest if release else None,
+        "version": release.version if release else None,
         "blobs": {
             "present": list(plan.present),
             "sent": [
@@ -72,7 +68,7 @@ def plan_body(plan: PushPlan, release: Release) -> dict[str, Any]:
     }
 
 
-def plan_text(plan: PushPlan, release: Release) -> str:
+def plan_text(plan: PushPlan, release: Release | None) -> str:
     rows = [
         [item.digest[7:19], f"{item.size / 1e6:.2f} MB", f"from byte {item.offset}"]
         for item in plan.transfers
@@ -80,8 +76,12 @@ def plan_text(plan: PushPlan, release: Release) -> str:
     rows += [[digest[7:19], "", "is there"] for digest in plan.present]
     return (
         console.table(["blob", "size", ""], rows)
-        + f"\nrelease {release.digest[7:19]} version {release.version}: "
-        f"{plan.bytes / 1e6:.1f} of {plan.total / 1e6:.1f} MB would be sent"
+        + (
+            f"\nrelease {release.digest[7:19]} version {release.version}: "
+            if release
+            else "\nno signing key was made yet: "
+        )
+        + f"{plan.bytes / 1e6:.1f} of {plan.total / 1e6:.1f} MB would be sent"
     )
 
 
