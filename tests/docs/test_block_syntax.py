@@ -1,4 +1,4 @@
-"""What counts as a command in the docs."""
+"""What counts as a block and a command in the docs; test_blocks.py then runs those."""
 
 from __future__ import annotations
 
