@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import paramiko
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from yardarm.artifacts import Address
 from yardarm.errors import Unreachable, VerificationFailed
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 15.0
 KEEPALIVE = 10
 CHUNK = 1 << 15
+SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,30 @@ def _fabric(address: Address) -> fabric.Connection:
         connect_timeout=CONNECT_TIMEOUT,
         connect_kwargs=keywords,
     )
-    known = address.known_hosts or Path("~/.ssh/known_hosts").expanduser()
-    connection.client.set_missing_host_key_policy(hostkeys.Refuse(known))
-    if known.is_file():
-        connection.client.load_system_host_keys(str(known))
+    files = [address.known_hosts] if address.known_hosts else _known_hosts(connection.ssh_config)
+    alias = None if address.known_hosts else connection.ssh_config.get("hostkeyalias")
+    connection.client.set_missing_host_key_policy(hostkeys.Refuse(files[0]))
+    for file in files:
+        if file.is_file():
+            connection.client.load_system_host_keys(str(file))
+    if alias:
+        _know_by(alias, hostkeys.entry(connection.host, connection.port), connection.client)
     return connection
+
+
+def _known_hosts(config: Mapping[str, Any]) -> list[Path]:
+    """The user's files, as the ssh config names them, and the system's."""
+    own = str(config.get("userknownhostsfile", "~/.ssh/known_hosts")).split()
+    return [*(Path(name).expanduser() for name in own), SYSTEM_KNOWN_HOSTS]
+
+
+def _know_by(alias: str, name: str, client: paramiko.SSHClient) -> None:
+    """Have the keys that are known under `alias` count, and no others, for this host."""
+    known = client._system_host_keys  # type: ignore[attr-defined]  # no public way to read them
+    keys = dict(known.lookup(alias) or {})
+    known.clear()
+    for kind, key in keys.items():
+        known.add(name, kind, key)
 
 
 def _open(address: Address, connection: fabric.Connection) -> None:
@@ -208,4 +229,8 @@ def lost(address: Address, error: BaseException) -> Unreachable:
 def _reason(error: BaseException) -> str:
     if isinstance(error, socket.gaierror):
         return "the name can't be resolved"
+    if isinstance(error, NoValidConnectionsError):  # one OSError for each address that was tried
+        return "; ".join(sorted({_reason(cause) for cause in error.errors.values()}))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
     return str(error) or type(error).__name__
