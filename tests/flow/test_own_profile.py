@@ -76,6 +76,7 @@ def test_the_documented_profile_is_shipped(project: Path, cli: Cli) -> None:
     assert "100 of 1,000 asked: virtual device" in " ".join(own.stderr.split()).replace(
         "inferences timed of", "of"
     )
+    assert "send inputs" in own.stderr
     said = cli("lab", "ssh", "own", "--", "cat", "/var/lib/yardarm/device.json").stdout
     assert json.loads(said) == {"class": "raspberry-pi-5"}, "others may work on it, too"
     assert not list((project / ".yardarm").glob("run*"))

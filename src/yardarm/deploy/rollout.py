@@ -69,9 +69,11 @@ def push(session: Session, release: Release, store: Store, sink: Sink) -> PushPl
     return planned
 
 
-def transfer(session: Session, store: Store, planned: PushPlan, sink: Sink) -> int:
-    """Carry out a plan. Returns the bytes that crossed the link."""
-    with step(sink, "push", "push") as running:
+def transfer(
+    session: Session, store: Store, planned: PushPlan, sink: Sink, title: str = "push"
+) -> int:
+    """Carry out a plan, told under `title`. Returns the bytes that crossed the link."""
+    with step(sink, "push", title) as running:
         done = 0
 
         def advance(size: int) -> None:

@@ -155,7 +155,7 @@ def _measure(
     data = measure.export(dataset, plan["inputs"], opened.store)
     planned = deploy.survey(session, {data.digest: data.size})
     if planned.transfers:
-        deploy.transfer(session, opened.store, planned, sink)
+        deploy.transfer(session, opened.store, planned, sink, "send inputs")
     with step(sink, "bench", "bench") as running:
         for frame in session.watch("bench", plan=plan, data=data.digest):
             told = frame.header.get("progress")
