@@ -11,7 +11,7 @@ from typing import Any, Dict, Optional
 from yardarm_agent import daemon, supervisor, telemetry, trust
 from yardarm_agent.layout import Layout
 from yardarm_wire.files import FILES
-from yardarm_wire.problems import Invalid, NotVerified
+from yardarm_wire.problems import Invalid, NotVerified, Refusal
 
 LONGEST_RETURN = 60.0
 """Seconds that the release before gets to show that it runs again."""
@@ -24,19 +24,22 @@ def activate(layout: Layout, digest: str) -> Dict[str, Any]:
         {"changed": bool, "previous": digest or None, "downtime_s": seconds without service}.
 
     Raises:
-        NotVerified: it was not healthy by its deadline; the previous release runs again.
+        NotVerified: it was not healthy by its deadline, or ended twice by itself; the
+            previous release runs again.
+        Refusal: its port is taken; what runs goes on.
     """
     release = _release(layout, digest)
     before = layout.active(layout.current)
     if before == digest and _healthy(layout, digest, time.monotonic() + 30):
         _proven(layout, digest, release)
         return {"changed": False, "previous": layout.active(layout.previous), "downtime_s": 0.0}
+    _require_port(layout, release)
     earlier, last = _earlier(layout, digest), layout.active(layout.previous)
     _point(layout, layout.previous, earlier)
     begun = time.monotonic()
     _switch(layout, digest)
     if not _wait(layout, digest, release["health"]["deadline_s"]):
-        problem = _back(layout, earlier, release)
+        problem = _back(layout, earlier, release, begun)
         _point(layout, layout.previous, last)
         raise problem
     seconds = time.monotonic() - begun if before else 0.0
@@ -50,6 +53,17 @@ def _proven(layout: Layout, digest: str, release: Dict[str, Any]) -> None:
     trust.raise_floor(layout, release)
     supervisor.ensure(layout)
     telemetry.ensure(layout, digest)
+
+
+def _require_port(layout: Layout, release: Dict[str, Any]) -> None:
+    """Found out before what runs is stopped."""
+    port = release["run"]["port"]
+    if not supervisor.port_free(layout, port):
+        raise Refusal(
+            "port %d is taken by another program; nothing was changed" % port,
+            release["project"],
+            "end that program, or set run.port in yardarm.toml",
+        )
 
 
 def _point(layout: Layout, link: str, digest: Optional[str]) -> None:
@@ -78,22 +92,31 @@ def _switch(layout: Layout, digest: Optional[str]) -> None:
         daemon.start(layout, "supervisor")
 
 
-def _back(layout: Layout, earlier: Optional[str], release: Dict[str, Any]) -> NotVerified:
+def _back(
+    layout: Layout, earlier: Optional[str], release: Dict[str, Any], begun: float
+) -> NotVerified:
     """Return to the release before, and the error that says why."""
     tail = log_tail(layout, "supervisor", 6)
+    tried = time.monotonic() - begun
     _switch(layout, earlier)
     running = "no release runs"
     if earlier is not None:
         answers = _wait(layout, earlier, LONGEST_RETURN)
-        running = "the previous release %s" % (
-            "runs again" if answers else "is current again, but not healthy"
+        running = "the previous release %s after %.0f s without service" % (
+            "runs again" if answers else "is current again, but not healthy",
+            time.monotonic() - begun,
         )
     return NotVerified(
-        "the release was not healthy within %.0f s; %s"
-        % (release["health"]["deadline_s"], running),
+        "the release did not get healthy in %.0f s; %s" % (tried, running),
         release["project"],
-        tail,
+        "the end of its log:\n" + tail,
     )
+
+
+def project(layout: Layout) -> Optional[str]:
+    """The project whose release is current."""
+    digest = layout.active(layout.current)
+    return _release(layout, digest)["project"] if digest else None
 
 
 def _release(layout: Layout, digest: str) -> Dict[str, Any]:
@@ -110,6 +133,8 @@ def _wait(layout: Layout, digest: str, seconds: float) -> bool:
     while time.monotonic() < deadline:
         if _healthy(layout, digest, deadline):
             return True
+        if supervisor.crashing(layout, digest):
+            return False
         time.sleep(0.1)
     return False
 

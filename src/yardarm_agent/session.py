@@ -112,6 +112,7 @@ class Session:
         layout = self._layout
         return {
             "current": layout.active(layout.current),
+            "project": activate.project(layout),
             "previous": layout.active(layout.previous),
             "class": trust.device_class(layout),
             "floors": trust.floors(layout),

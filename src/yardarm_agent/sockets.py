@@ -18,6 +18,11 @@ def listens(pid: int, port: int) -> bool:
         return False  # it has ended
 
 
+def taken(port: int) -> bool:
+    """Whether anybody in this network namespace listens on the port."""
+    return bool(_inodes(port))
+
+
 def _inodes(port: int) -> Set[str]:
     found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

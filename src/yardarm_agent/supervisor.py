@@ -22,6 +22,9 @@ LONGEST_PAUSE = 30.0
 LOOK_EVERY = 60.0
 ADOPTED_EVERY = 0.5
 """Seconds between looks at a service that is not our child, and so tells us nothing."""
+CRASHES = 2
+"""So often a release under proof may end by itself before it counts as broken."""
+
 STABLE = 60.0
 """Seconds after which a run counts as stable, and the pause starts from short again."""
 
@@ -187,6 +190,23 @@ def listening(layout: Layout, digest: str, port: int) -> bool:
     """Whether the service of this release lives and has the port, which others may have."""
     body = _recorded(layout)
     return bool(body and body["release"] == digest and sockets.listens(body["pid"], port))
+
+
+def port_free(layout: Layout, port: int) -> bool:
+    """Whether a release may have the port: nobody listens, or only our own service, which
+    ends before another one starts."""
+    body = _recorded(layout)
+    return not sockets.taken(port) or bool(body and sockets.listens(body["pid"], port))
+
+
+def crashing(layout: Layout, digest: str) -> bool:
+    """Whether the service of this release has ended `CRASHES` times since it was started."""
+    try:
+        with open(_service(layout), "rb") as stream:
+            body = json.load(stream)
+    except (FileNotFoundError, ValueError):
+        return False
+    return bool(body["release"] == digest and body["restarts"] >= CRASHES)
 
 
 def end_stale(layout: Layout, patience: float = 5.0) -> None:

@@ -61,7 +61,7 @@ def test_a_host_asks_all_that_needs_no_release(
     status = pipes.ask("status").header
     assert status.pop("free") > 0
     assert status == {
-        "current": None, "previous": None, "class": None, "floors": {},
+        "current": None, "project": None, "previous": None, "class": None, "floors": {},
         "supervisor": False, "telemetry": False,
     }  # fmt: skip
     assert pipes.ask("claim", owner="me").header == {}

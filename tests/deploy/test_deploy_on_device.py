@@ -86,20 +86,18 @@ def test_wrong_golden_answers_are_not_activated(rig: Rig, first: Release) -> Non
     assert running(rig) == model_of(first)
 
 
-def test_an_unhealthy_release_goes_back(
-    rig: Rig, first: Release, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It answers its golden inputs, but the port of its service is taken."""
-    monkeypatch.setattr(releases, "HEALTH_DEADLINE", 20.0)
-    run = rig.project.run.model_copy(update={"port": TAKEN})
-    other = dataclasses.replace(rig, project=rig.project.model_copy(update={"run": run}))
-    made = other.release(tiny.bundle(rig.store, 4.0))
-    with listener(rig, TAKEN), rig.session() as session:
-        deploy.push(session, made, rig.store, silent)
-        with pytest.raises(VerificationFailed, match="previous release runs again"):
-            deploy.activate(session, made, silent)
-        assert session.request("status").header["current"] == first.digest
-    await_model(rig, model_of(first))
+@contextmanager
+def listener(rig: Rig, port: int) -> Iterator[None]:
+    """Something else on the device has the port."""
+    pid = on(
+        rig.address,
+        f"python3 -m http.server {port} --bind 127.0.0.1 >/dev/null 2>&1 </dev/null & echo $!; "
+        f"for i in $(seq 50); do grep -q :{port:04X} /proc/net/tcp && break; sleep 0.1; done",
+    )
+    try:
+        yield
+    finally:
+        on(rig.address, f"kill {pid}")
 
 
 def infer(rig: Rig) -> None:
@@ -114,26 +112,30 @@ def infer(rig: Rig) -> None:
     )
 
 
-@contextmanager
-def listener(rig: Rig, port: int) -> Iterator[None]:
-    """Something else on the device has the port."""
-    pid = on(
-        rig.address,
-        f"python3 -m http.server {port} --bind 127.0.0.1 >/dev/null 2>&1 </dev/null & echo $!",
-    )
-    try:
-        yield
-    finally:
-        on(rig.address, f"kill {pid}")
+def test_an_unhealthy_release_goes_back(
+    rig: Rig, first: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers its golden inputs, but its service has too little time to start."""
+    monkeypatch.setattr(releases, "HEALTH_DEADLINE", 0.5)
+    made = rig.release(tiny.bundle(rig.store, 4.0))
+    with rig.session() as session:
+        deploy.push(session, made, rig.store, silent)
+        with pytest.raises(VerificationFailed, match="previous release runs again"):
+            deploy.activate(session, made, silent)
+        assert session.request("status").header["current"] == first.digest
+    assert running(rig) == model_of(first)
 
 
-def await_model(rig: Rig, model: str) -> None:
-    """The previous service has just been started: give it time to answer."""
-    on(
-        rig.address,
-        "for i in $(seq 60); do " + ASK + f" 2>/dev/null | grep -q {model} && exit 0; done; exit 1",
-        timeout=120,
-    )
+def test_a_port_that_is_taken_is_found_before_anything_stops(rig: Rig, first: Release) -> None:
+    run = rig.project.run.model_copy(update={"port": TAKEN})
+    other = dataclasses.replace(rig, project=rig.project.model_copy(update={"run": run}))
+    made = other.release(tiny.bundle(rig.store, 4.0))
+    with listener(rig, TAKEN), rig.session() as session:
+        deploy.push(session, made, rig.store, silent)
+        with pytest.raises(Refused, match=f"port {TAKEN} is taken"):
+            deploy.activate(session, made, silent)
+        assert session.request("status").header["current"] == first.digest
+    assert running(rig) == model_of(first)
 
 
 @pytest.mark.parametrize("part", ["payload", "signature"])
