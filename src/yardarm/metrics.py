@@ -57,6 +57,13 @@ def _top1(values: NDArray[np.generic], labels: NDArray[np.generic]) -> NDArray[n
         )
     if labels.dtype.kind not in "iu":
         raise InvalidInput(f"labels are integers for top1, found {labels.dtype}", where="metric")
+    if labels.size and not 0 <= labels.min() <= labels.max() < values.shape[1]:
+        raise InvalidInput(
+            f"labels run from {labels.min()} to {labels.max()}, "
+            f"but the output has the classes 0 to {values.shape[1] - 1}",
+            where="metric",
+            hint="number the labels as the model's output does",
+        )
     return np.asarray(np.argmax(values, axis=1) == labels, dtype=np.float64)
 
 

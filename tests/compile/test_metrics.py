@@ -101,3 +101,9 @@ def test_interval_covers_the_truth_about_19_times_in_20(share: float) -> None:
         got = metrics.paired_drop(before, after)
         covered += got.low <= truth <= got.high
     assert 0.92 <= covered / 400 <= 0.99
+
+
+@pytest.mark.parametrize("labels", [[0, 3], [-1, 0]])
+def test_labels_beyond_the_classes_are_an_error_and_not_a_zero(labels: list[int]) -> None:
+    with pytest.raises(InvalidInput, match=r"labels run from .* classes 0 to 2"):
+        metrics.scores("top1", {"y": np.eye(2, 3)}, np.array(labels), None)

@@ -38,7 +38,8 @@ def test_an_unknown_host_key_is_refused_with_its_fingerprint(rig: Rig, tmp_path:
     error = failure(dataclasses.replace(rig.address, known_hosts=empty))
     assert isinstance(error, VerificationFailed)
     assert "not known: ssh-ed25519 SHA256:" in error.what
-    assert f">> {empty}" in error.hint
+    assert f">> {empty}" in error.hint and "mkdir" not in error.hint
+    assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in error.hint
 
 
 def test_a_changed_host_key_is_refused(rig: Rig, tmp_path: Path) -> None:
@@ -53,6 +54,13 @@ def test_a_changed_host_key_is_refused(rig: Rig, tmp_path: Path) -> None:
 def test_a_refused_login(rig: Rig, tmp_path: Path) -> None:
     error = failure(dataclasses.replace(rig.address, identity=key(tmp_path, "stranger")))
     assert isinstance(error, Unreachable) and "authentication was refused" in error.what
+
+
+def test_no_key_at_all(rig: Rig) -> None:
+    """Tests have a home of their own, which holds none."""
+    error = failure(dataclasses.replace(rig.address, identity=None))
+    assert isinstance(error, Unreachable) and error.what == "there is no key to log in with"
+    assert f"ssh-copy-id root@{rig.address.hostname}" in error.hint
 
 
 def test_nobody_listens(rig: Rig) -> None:

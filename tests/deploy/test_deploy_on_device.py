@@ -22,7 +22,8 @@ from yardarm.artifacts import Release
 from yardarm.deploy import release as releases
 from yardarm.digest import of_bytes
 from yardarm.errors import Busy, Refused, VerificationFailed
-from yardarm.events import silent
+from yardarm.events import Event, Note, silent
+from yardarm_wire.frames import Frame
 
 pytestmark = pytest.mark.root
 
@@ -239,3 +240,42 @@ def test_telemetry_is_kept_here_and_released_there(
     assert last["runtime.latency_p50_us"] > 0
     kept = [json.loads(line) for line in pulled.file.read_text().splitlines()]
     assert [record["seq"] for record in kept][: len(numbers)] == numbers
+
+
+def test_another_project_is_told_that_it_replaces_one(rig: Rig, first: Release) -> None:
+    """Told before anything happens: this one then fails its golden inputs."""
+    theirs = rig.project.model_copy(update={"root": rig.project.root.with_name("theirs")})
+    bundle = tiny.bundle(rig.store, 7.0, answers=5.0)
+    made = dataclasses.replace(rig, project=theirs).release(bundle)
+    events: list[Event] = []
+    with rig.session() as session:
+        deploy.push(session, made, rig.store, silent)
+        with pytest.raises(VerificationFailed, match="golden"):
+            deploy.activate(session, made, events.append)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert notes == [f"lab:deploy runs project {rig.project.name}, which theirs replaces"]
+
+
+def test_an_interrupt_says_that_the_device_goes_on(
+    rig: Rig, first: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = rig.release(tiny.bundle(rig.store, 8.0))
+    events: list[Event] = []
+    with rig.session() as session:
+        deploy.push(session, made, rig.store, silent)
+        receive = session.receive
+
+        def interrupted() -> Frame:
+            frame = receive()
+            if "downtime_s" in frame.header:
+                raise KeyboardInterrupt
+            return frame
+
+        monkeypatch.setattr(session, "receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            deploy.activate(session, made, events.append)
+        monkeypatch.undo()
+        assert session.request("status").header["current"] == made.digest
+        deploy.activate(session, first, silent, allow_downgrade=True)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert len(notes) == 1 and "lab:deploy goes on by itself" in notes[0]

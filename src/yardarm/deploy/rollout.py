@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,8 @@ from yardarm.deploy.plan import PushPlan, plan
 from yardarm.deploy.release import blobs
 from yardarm.deploy.transfer import send
 from yardarm.digest import Digest, short
-from yardarm.events import Sink, step
+from yardarm.errors import YardarmError
+from yardarm.events import Note, Sink, step
 from yardarm.profiles import Profile
 from yardarm.remote import Session
 from yardarm.signing import SigningKey
@@ -101,10 +104,12 @@ def activate(
         Refused: another device class, an older version, expired, or no room.
     """
     golden = None
-    if session.request("status").header["current"] != release.digest:
+    status = session.request("status").header
+    if status["current"] != release.digest:
+        _warn_of_another(status["project"], release, session, sink)
         golden = _prepare(session, release, sink, allow_downgrade)
     with step(sink, "activate", "activate") as running:
-        reply = session.request("activate", digest=release.digest).header
+        reply = _switch(session, release, sink)
         running.cached = not reply["changed"]
         running.detail = (
             f"healthy; {reply['downtime_s']:.1f} s without service"
@@ -112,6 +117,26 @@ def activate(
             else f"release {short(release.digest)} runs already, and is healthy"
         )
     return Deployment(reply["changed"], reply["previous"], reply["downtime_s"], golden)
+
+
+def _warn_of_another(running: str | None, release: Release, session: Session, sink: Sink) -> None:
+    """A device runs one project's release at a time."""
+    ours = json.loads(release.payload)["project"]
+    if running is not None and running != ours:
+        text = f"{session.address.name} runs project {running}, which {ours} replaces"
+        sink(Note(text, "warning"))
+
+
+def _switch(session: Session, release: Release, sink: Sink) -> Mapping[str, Any]:
+    """Once asked, the device goes through with it, whether we wait or not."""
+    try:
+        return session.request("activate", digest=release.digest).header
+    except YardarmError:
+        raise
+    except BaseException:
+        text = f"{session.address.name} goes on by itself: to {short(release.digest)}, or back"
+        sink(Note(text, "warning"))
+        raise
 
 
 def _prepare(

@@ -64,7 +64,7 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
     archive = paths.state() / "telemetry"
     with agent(device) as session:
         deploy.claim(session, f"yardarm bench {opened.project.name}")
-        _check(session, release)
+        _check(session, opened, release)
         before = telemetry.pull(session, archive).archive
         newest = before.last()
         with _scratch(opened) as scratch:
@@ -138,14 +138,17 @@ def _evaluation(opened: Workspace) -> Path:
     return opened.project.path(opened.project.data.evaluation)
 
 
-def _check(session: Session, release: Release) -> None:
-    current = session.request("status").header["current"]
-    if current != release.digest:
-        raise Refused(
-            "the device runs another release of the project" if current else "nothing runs there",
-            where=session.address.name,
-            hint=f"yardarm deploy {session.address.name}",
+def _check(session: Session, opened: Workspace, release: Release) -> None:
+    status = session.request("status").header
+    if status["current"] == release.digest:
+        return
+    found = "nothing runs there"
+    if status["current"]:
+        same = status["project"] == opened.project.name
+        found = "the device runs " + (
+            "another release of the project" if same else f"another project: {status['project']}"
         )
+    raise Refused(found, where=session.address.name, hint=f"yardarm deploy {session.address.name}")
 
 
 def _measure(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 15.0
 KEEPALIVE = 10
+NO_KEY = "No authentication methods available"
+"""What paramiko says, in an exception of no class of its own, when it has nothing to offer."""
+
 CHUNK = 1 << 15
 SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
@@ -207,6 +210,13 @@ def _open(address: Address, connection: fabric.Connection) -> None:
             hint="give the device your public key (ssh-copy-id), or name the right user",
         ) from None
     except (paramiko.SSHException, OSError, EOFError) as error:
+        if NO_KEY in str(error):
+            raise Unreachable(
+                "there is no key to log in with",
+                where=address.name,
+                hint="make one and give it to the device:\n"
+                f"ssh-keygen -t ed25519 && ssh-copy-id {connection.user}@{connection.host}",
+            ) from None
         raise Unreachable(
             f"can't connect to {connection.host} port {connection.port}: {_reason(error)}",
             where=address.name,

@@ -29,6 +29,7 @@ class UnknownHostKey(paramiko.SSHException):
         self.fingerprint = fingerprint(key)
         self.line = f"{host} {key.get_name()} {key.get_base64()}"
         self.known_hosts = known_hosts
+        self.kind = key.get_name().removeprefix("ssh-").split("-")[0]
 
 
 class Refuse(paramiko.MissingHostKeyPolicy):
@@ -44,8 +45,10 @@ class Refuse(paramiko.MissingHostKeyPolicy):
 
 
 def how_to_accept(error: UnknownHostKey) -> str:
+    folder = error.known_hosts.parent
+    make = "" if folder.is_dir() else f"mkdir -p -m 700 {folder} && "
     return (
-        "compare it with the key on the device (ssh-keygen -lf /etc/ssh/ssh_host_*_key.pub); "
-        "if it is the same, add it:\n"
-        f"echo '{error.line}' >> {error.known_hosts}"
+        "compare it with what this prints on the device, and add it if it is the same:\n"
+        f"ssh-keygen -lf /etc/ssh/ssh_host_{error.kind}_key.pub    # on the device\n"
+        f"{make}echo '{error.line}' >> {error.known_hosts}"
     )
