@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from yardarm.cli.app import app
+from yardarm.cli.app import VERBS, app
 
 HEAVY = ["onnx", "onnxruntime", "torch", "numpy", "fabric", "paramiko", "cryptography", "jinja2"]
 
@@ -85,6 +85,21 @@ def test_completion_in_bash_completes_verbs_and_options(cli: Any) -> None:
     assert complete("yardarm", "prof") == ["profiles"]
     assert "show" in complete("yardarm", "profiles", "s")
     assert "--json" in complete("yardarm", "profiles", "show", "--js")
+    assert complete("yardarm", "compile", "--profile", "raspberry-pi-5") == ["raspberry-pi-5"]
+    assert "raspberry-pi-4b" in complete("yardarm", "profiles", "show", "rasp")
+
+
+def test_usage_errors_are_json_too(cli: Any) -> None:
+    for words in (["compile", "--nosuch"], ["nosuchverb"]):
+        done = cli(*words, "--json", code=2)
+        assert done.json["error"]["exit_code"] == 2
+        assert words[-1] in done.json["error"]["what"]
+
+
+def test_help_has_a_whole_sentence_for_each_verb(cli: Any) -> None:
+    lines = cli("--help", env={"COLUMNS": "80"}).stdout.partition("Commands:")[2].splitlines()
+    assert len([line for line in lines if line.strip()]) == len(VERBS)
+    assert not [line for line in lines if line.rstrip().endswith("...")]
 
 
 def test_a_wrong_option_is_a_usage_error(cli: Any) -> None:

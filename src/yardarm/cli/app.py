@@ -10,19 +10,20 @@ import typer
 from yardarm import __version__
 
 VERBS = (
-    "bench",
-    "compile",
-    "deploy",
-    "detect",
-    "doctor",
-    "image",
     "init",
-    "lab",
+    "doctor",
     "profiles",
-    "report",
+    "lab",
+    "detect",
     "ship",
+    "compile",
+    "image",
+    "deploy",
+    "bench",
     "telemetry",
+    "report",
 )
+"""In the order in which a project meets them."""
 
 
 def _version(wanted: bool) -> None:

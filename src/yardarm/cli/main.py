@@ -35,7 +35,7 @@ def _run() -> int:
 def _told(error: BaseException) -> int:
     """Tell what the user can act on; anything else is a bug and keeps its trace."""
     from yardarm.cli import console, system
-    from yardarm.errors import YardarmError
+    from yardarm.errors import UsageError, YardarmError
 
     if isinstance(error, OSError):
         error = system.as_error(error)
@@ -43,7 +43,9 @@ def _told(error: BaseException) -> int:
         console.complain(error, as_json="--json" in sys.argv)
         return error.exit_code
     show = getattr(error, "show", None)  # click's usage errors, by duck type
-    if show is not None:
+    if show is not None and "--json" in sys.argv:
+        console.complain(UsageError(str(error), hint="--help tells how"), as_json=True)
+    elif show is not None:
         show()
     elif not hasattr(error, "exit_code"):  # typer.Exit has one
         raise error

@@ -19,7 +19,7 @@ def bench(
     profile: options.ProfileName = None,
     as_json: options.Json = False,
 ) -> None:
-    """Measure accuracy and latency of the project's release, on the device that runs it.
+    """Measure accuracy and latency on the device.
 
     The result is kept under .yardarm/results, with every raw sample.
 

@@ -23,7 +23,7 @@ def compile_model(
     as_json: options.Json = False,
     output: options.Output = None,
 ) -> None:
-    """Quantize the project's model for a device class, and score what was written.
+    """Quantize the model, and score what was written.
 
     With --output the bundle's files and a report are written to that folder.
 

@@ -29,7 +29,7 @@ def deploy(
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
-    """Put the project's release onto a device, verify it there, and switch to it.
+    """Put the project's release onto a device, and switch to it.
 
     Compiles and composes first what isn't done yet. The device's class is found by asking it.
     With --dry-run nothing is sent or activated, but for the agent that looks what is there.

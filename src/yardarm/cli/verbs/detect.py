@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def detect(
     host: options.Host, project: options.ProjectDir = Path(), as_json: options.Json = False
 ) -> None:
-    """Ask a device what it is, and name the profile that fits it.
+    """Ask a device what it is, and name its profile.
 
     Example: yardarm detect pi@raspberrypi.local
     """

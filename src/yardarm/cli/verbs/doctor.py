@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(project: options.ProjectDir = Path(), as_json: options.Json = False) -> None:
-    """Check this machine: what is there, what is missing, and how to mend it.
+    """Check this machine, and say how to mend what is missing.
 
     Exits with 0 when only optional parts are missing, with 1 when a needed one is.
 

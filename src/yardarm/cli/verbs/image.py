@@ -24,7 +24,7 @@ def image(
     as_json: options.Json = False,
     output: options.Output = None,
 ) -> None:
-    """Compose the project's aarch64 image from packages and wheels, without running them.
+    """Compose the aarch64 image, without running any of it.
 
     With --output it is also written to an OCI archive, which podman, docker and skopeo load.
 

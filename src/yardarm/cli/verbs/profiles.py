@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -42,7 +42,10 @@ def list_profiles(context: typer.Context, as_json: options.Json = False) -> None
     )
 
 
-def show(name: str, as_json: options.Json = False) -> None:
+def show(
+    name: Annotated[str, typer.Argument(autocompletion=options.profile_names)],
+    as_json: options.Json = False,
+) -> None:
     """Print one device profile, with what it inherits.
 
     Example: yardarm profiles show raspberry-pi-5

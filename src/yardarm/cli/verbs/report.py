@@ -21,7 +21,7 @@ def report(
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write the newest result as report.html and report.md, and print it in brief.
+    """Write the newest result as report.html and report.md.
 
     Example: yardarm report --output report
     """

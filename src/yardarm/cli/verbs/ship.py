@@ -20,7 +20,7 @@ def ship(
     profile: options.ProfileName = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compile, compose, deploy, measure and report: a model to a device in one command.
+    """Compile, compose, deploy, measure and report, in one go.
 
     What is done already is not done again. The device's class is found by asking it.
 
