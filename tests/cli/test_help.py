@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import typer.main
 
-from yardarm.cli.app import VERBS, app
+from yardarm.cli import app as application
+from yardarm.cli.app import app
 
 HEAVY = ["onnx", "onnxruntime", "torch", "numpy", "fabric", "paramiko", "cryptography", "jinja2"]
 
@@ -98,7 +99,7 @@ def test_usage_errors_are_json_too(cli: Any) -> None:
 
 def test_help_has_a_whole_sentence_for_each_verb(cli: Any) -> None:
     lines = cli("--help", env={"COLUMNS": "80"}).stdout.partition("Commands:")[2].splitlines()
-    assert len([line for line in lines if line.strip()]) == len(VERBS)
+    assert len([line for line in lines if line.strip()]) == len(application.VERBS)
     assert not [line for line in lines if line.rstrip().endswith("...")]
 
 
