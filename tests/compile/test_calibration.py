@@ -85,13 +85,13 @@ def test_ranges_stay_within_what_was_seen(found: list[float]) -> None:
         low, high = rule(seen)
         assert seen.low <= low or low == 0
         assert high <= seen.high or high == 0
-        assert ranges.RULES["everything"](seen) == (seen.low, seen.high)
+        assert ranges.RULES["min-max"](seen) == (seen.low, seen.high)
 
 
 def test_a_lone_outlier_does_not_cost_the_others_their_steps() -> None:
     array = np.append(np.random.default_rng(1).normal(0, 1, 4000), 1000).astype(np.float32)
     seen = observed(array)
-    assert ranges.everything(seen)[1] == 1000
+    assert ranges.min_max(seen)[1] == 1000
     assert ranges.percentile(seen, 0.999)[1] < 5
     # But by squared error one clipped 1000 weighs more than the rounding of all others.
     assert ranges.least_error(seen)[1] > 500
@@ -104,7 +104,7 @@ def test_least_error_clips_where_that_pays() -> None:
     seen.add(array, 1000)
     assert 1 < ranges.least_error(seen)[1] < 4
     assert rounding_error(array, ranges.least_error(seen)) < 0.8 * rounding_error(
-        array, ranges.everything(seen)
+        array, ranges.min_max(seen)
     )
 
 

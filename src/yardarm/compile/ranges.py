@@ -20,7 +20,7 @@ STEPS = 255
 GRID = 64
 
 
-def everything(seen: Observed) -> Range:
+def min_max(seen: Observed) -> Range:
     return seen.low, seen.high
 
 
@@ -47,7 +47,7 @@ RULES: Mapping[str, Callable[[Observed], Range]] = {
     "least-error": least_error,
     "percentile-99.9": partial(percentile, share=0.999),
     "percentile-99.99": partial(percentile, share=0.9999),
-    "everything": everything,
+    "min-max": min_max,
 }
 
 
