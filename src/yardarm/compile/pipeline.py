@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from onnx import ModelProto
 
-import yardarm
 from yardarm import datasets
-from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Descriptor
+from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle
 from yardarm.compile import bundle as bundles
 from yardarm.compile import importing
 from yardarm.compile.budget import check_budget
-from yardarm.compile.calibrate import Observed, calibrate
+from yardarm.compile.calibrate import calibrate
+from yardarm.compile.manifest import Made, Sources, manifest, options, tools
 from yardarm.compile.normalise import normalise
-from yardarm.compile.quantize import precisions
-from yardarm.compile.ranges import Range
 from yardarm.compile.search import search
 from yardarm.compile.statistics import statistics
-from yardarm.compile.verify import Verified, verify
-from yardarm.datasets import Dataset, Tensor
+from yardarm.compile.verify import verify
 from yardarm.digest import Digest, of_file, of_json, short
 from yardarm.errors import Unsupported
 from yardarm.events import Sink, step
@@ -31,7 +27,6 @@ from yardarm.profiles import Profile
 from yardarm.project import Project
 from yardarm.store import Store
 
-SCHEMA = "yardarm.bundle/1"
 RECIPE = 1  # counts changes of this code that change its results
 FIRST = 8  # samples on which the normalised model is held against the original
 
@@ -42,26 +37,6 @@ class Compiled:
 
     bundle: Bundle
     cached: bool
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What a bundle is made from, and the digests that it carries on."""
-
-    model: Path
-    calibration: Dataset
-    evaluation: Dataset
-    digests: Mapping[str, Digest]
-
-
-@dataclass(frozen=True)
-class _Made:
-    """The compiled model, by which rule, and what calibration saw on the way."""
-
-    model: ModelProto
-    rule: str | None
-    observed: Mapping[str, Observed]
-    ranges: Mapping[str, Range]
 
 
 def compile_bundle(project: Project, profile: Profile, store: Store, sink: Sink) -> Bundle:
@@ -119,25 +94,9 @@ def _inputs(project: Project, profile: Profile, digests: Mapping[str, Digest]) -
         "recipe": RECIPE,
         "names": [project.name, profile.name, Path(project.model.source).name],
         "digests": digests,
-        "options": _options(project, profile),
+        "options": options(project, profile),
         "opset": [profile.runtime.opset_min, profile.runtime.opset_max],
-        "tools": _tools(),
-    }
-
-
-def _options(project: Project, profile: Profile) -> dict[str, Any]:
-    return {
-        "batch": project.data.batch,
-        "labels": project.data.labels,
-        "metric": project.metric.model_dump(mode="json"),
-        "precision": "int8" if "int8" in profile.runtime.precisions else "fp32",
-        "quantization": profile.quantization.model_dump(mode="json"),
-    }
-
-
-def _tools() -> dict[str, str]:
-    return {"yardarm": yardarm.__version__} | {
-        name: version(name) for name in ("onnx", "onnxruntime", "numpy")
+        "tools": tools(),
     }
 
 
@@ -165,11 +124,11 @@ def _compile(
         written = store.path(model.digest)
         verified = verify(original, written, sources.evaluation, project, running)
         running.detail = f"{verified.before.value:.4f} before, {verified.after.value:.4f} after"
-    manifest = _manifest(
+    body = manifest(
         project, profile, sources, original=original, made=made, model=model, verified=verified
     )
     seen = statistics(made.observed, made.ranges, [tensor.name for tensor in inputs])
-    return bundles.put(store, model, manifest, seen, verified.golden)
+    return bundles.put(store, model, body, seen, verified.golden)
 
 
 def _opsets(original: ModelProto, prepared: ModelProto) -> str:
@@ -179,68 +138,14 @@ def _opsets(original: ModelProto, prepared: ModelProto) -> str:
 
 def _make(
     model: ModelProto, project: Project, profile: Profile, sources: Sources, sink: Sink
-) -> _Made:
+) -> Made:
     calibration, batch = sources.calibration, project.data.batch
     with step(sink, "calibrate", "calibrate") as running:
         observed = calibrate(model, calibration, batch, running)
         running.detail = f"{len(observed)} tensors over {calibration.samples} samples"
     if "int8" not in profile.runtime.precisions:
-        return _Made(model, None, observed, {})
+        return Made(model, None, observed, {})
     with step(sink, "quantize", "quantize") as running:
         choice = search(model, observed, profile.quantization, dataset=calibration, step=running)
         running.detail = f"ranges by {choice.rule}"
-    return _Made(choice.model, choice.rule, observed, choice.ranges)
-
-
-def _manifest(
-    project: Project,
-    profile: Profile,
-    sources: Sources,
-    *,
-    original: ModelProto,
-    made: _Made,
-    model: Descriptor,
-    verified: Verified,
-) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "project": project.name,
-        "profile": profile.name,
-        "target": profile.runtime.target,
-        "source": {
-            "file": sources.model.name,
-            "digest": sources.digests["source"],
-            "size": sources.model.stat().st_size,
-            "opset": importing.opset(original),
-        },
-        "data": {
-            "calibration": _data(sources.calibration, sources.digests["calibration"]),
-            "evaluation": _data(sources.evaluation, sources.digests["evaluation"]),
-        },
-        "options": _options(project, profile) | {"ranges": made.rule},
-        "tools": _tools(),
-        "model": {
-            "digest": model.digest,
-            "size": model.size,
-            "opset": importing.opset(made.model),
-        },
-        "accuracy": {
-            "metric": project.metric.name,
-            "output": verified.output,
-            "before": asdict(verified.before),
-            "after": asdict(verified.after),
-            "drop": asdict(verified.drop),
-        },
-        "inputs": [_port(tensor) for tensor in importing.inputs(original)],
-        "outputs": [_port(tensor) for tensor in importing.outputs(original)],
-        "nodes": precisions(made.model),
-    }
-
-
-def _data(dataset: Dataset, digest: Digest) -> dict[str, Any]:
-    return {"digest": digest, "samples": dataset.samples}
-
-
-def _port(tensor: Tensor) -> dict[str, Any]:
-    """`shape` as onnxruntime tells it, None where an axis has any length."""
-    return {"name": tensor.name, "dtype": str(tensor.dtype), "shape": list(tensor.shape)}
+    return Made(choice.model, choice.rule, observed, choice.ranges)

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO, cast
 import paramiko
 
 from yardarm import errors
-from yardarm.remote.connection import Connection, lost
+from yardarm.remote.connection import Connection
+from yardarm.remote.failures import lost
 from yardarm_wire import frames
 from yardarm_wire.frames import BadFrame, Frame
 
