@@ -39,6 +39,14 @@ def test_the_docs_explain_every_exit_code(code: int) -> None:
     assert re.search(rf"^\|\s*`?{code}`?\s*\|", text, re.MULTILINE)
 
 
+def test_the_docs_explain_every_variable_of_the_environment() -> None:
+    pattern = re.compile(r"""["']((?:YARDARM|XDG)_[A-Z_]+)["']""")
+    sources = (REPOSITORY / "src").rglob("*.py")
+    read = {name for file in sources for name in pattern.findall(file.read_text())}
+    text = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert read and {f"`{name}`" for name in read} <= set(re.findall(r"`[A-Z_]+`", text))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in LINK.findall(prose(page)):
