@@ -49,6 +49,12 @@ def start(layout: Layout) -> Iterator[Start]:
         process.communicate()
 
 
+def serving(layout: Layout) -> str | None:
+    """The release whose service lives."""
+    body = json.loads(Path(layout.run, "service.json").read_text())
+    return body["release"] if supervisor.birth(body["pid"]) == body["born"] else None
+
+
 def said(process: subprocess.Popen[bytes]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().decode().strip()
@@ -77,7 +83,7 @@ def test_a_holder_is_ended(layout: Layout, start: Start, mood: str) -> None:
     assert said(process) == "held"
     daemon.stop(layout, "thing", patience=0.5)
     assert daemon.holder(layout, "thing") is None
-    how = {"meek": signal.SIGTERM, "stubborn": signal.SIGKILL}[mood]
+    how = {"meek": signal.SIGTERM, "stubborn": signal.SIGTERM}[mood]
     assert process.wait(5) == -how
 
 
@@ -111,23 +117,31 @@ def test_a_log_is_kept_within_bounds(layout: Layout) -> None:
 
 
 @pytest.fixture
-def service(layout: Layout) -> Iterator[subprocess.Popen[bytes]]:
+def service(layout: Layout, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
     """A service in a session of its own, as the supervisor starts them, and its record."""
-    process = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    mood = getattr(request, "param", "")
+    argv = ["sh", "-c", f"{mood} echo here; sleep 60"]
+    process = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.PIPE)
+    assert said(process) == "here"
     supervisor._record(layout, process.pid, "sha256:x", 0)
     yield process
     process.kill()
-    process.wait()
+    process.communicate()
 
 
-def test_a_service_that_was_left_behind_is_killed(
-    layout: Layout, service: subprocess.Popen[bytes]
+@pytest.mark.parametrize(
+    ("service", "number"),
+    [("", signal.SIGTERM), ("trap '' TERM;", signal.SIGKILL)],
+    indirect=["service"],
+)
+def test_a_service_that_was_left_behind_is_ended(
+    layout: Layout, service: subprocess.Popen[bytes], number: int
 ) -> None:
-    assert supervisor.serving(layout) == "sha256:x"
+    assert serving(layout) == "sha256:x"
     begun = time.monotonic()
-    supervisor.end_stale(layout)
-    assert service.wait(5) == -signal.SIGKILL
-    assert supervisor.serving(layout) is None and time.monotonic() - begun < 4
+    supervisor.end_stale(layout, patience=1)
+    assert service.wait(5) == -number
+    assert serving(layout) is None and time.monotonic() - begun < 4
 
 
 def test_another_process_with_its_pid_is_left_alone(
@@ -136,7 +150,7 @@ def test_another_process_with_its_pid_is_left_alone(
     file = Path(layout.run, "service.json")
     file.write_text(json.dumps({**json.loads(file.read_text()), "born": "1"}))
     supervisor.end_stale(layout)
-    assert supervisor.serving(layout) is None and service.poll() is None
+    assert serving(layout) is None and service.poll() is None
 
 
 @pytest.mark.parametrize("text", [None, "", "{"])

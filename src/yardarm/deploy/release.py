@@ -30,38 +30,50 @@ def make(
     store: Store,
     key: SigningKey,
     classes: Sequence[str] = (),
+    remember: bool = True,
 ) -> Release:
-    """The signed release of an image and a bundle. The same content, signed by the same
-    key, keeps the version and signature that it got first.
+    """The signed release of an image and a bundle.
+
+    As long as nothing changes it keeps its version and signature. Going back to what was
+    released before is a new release: a device takes no older version than ran there.
 
     Args:
         classes: more device classes that it is for; the profile's name always is one.
+        remember: False for a release that is only planned.
     """
     content = _content(project, profile, image, bundle)
     content["device_classes"] = list(dict.fromkeys([*classes, profile.name]))
-    step = of_json({"release": content, "key": key.public})
-    known = store.step(step)
-    if known is None:
-        known = _sign(content, store, key)
-        store.record_step(step, known)
-    payload = store.read(Digest(known["payload"]))
+    line = {"project": project.name, "classes": content["device_classes"], "key": key.public}
+    step = of_json({"step": "release/2", **line})
+    last: dict[str, Any] = store.step(step) or {"content": None, "version": 0}
+    unchanged = last["content"] == of_json(content) and _kept(last, store)
+    signed = last if unchanged else _sign(content, last["version"], store, key)
+    if remember and not unchanged:
+        store.record_step(step, signed)
+    payload = store.read(Digest(signed["payload"]))
     return Release(
         of_bytes(payload),
         payload,
-        store.read(Digest(known["signature"])),
-        known["version"],
+        store.read(Digest(signed["signature"])),
+        signed["version"],
         image,
         {"main": bundle},
     )
 
 
-def _sign(content: Mapping[str, Any], store: Store, key: SigningKey) -> dict[str, Any]:
+def _kept(signed: Mapping[str, Any], store: Store) -> bool:
+    return all(store.has(Digest(signed[name])) for name in ("payload", "signature"))
+
+
+def _sign(content: Mapping[str, Any], before: int, store: Store, key: SigningKey) -> dict[str, Any]:
     """Seconds since 1970 as the version: it grows on every machine of a team alike."""
     now = int(time.time())
-    payload = canonical_json({**content, "version": now, "signed_at": now, "not_after": None})
+    version = max(now, before + 1)
+    payload = canonical_json({**content, "version": version, "signed_at": now, "not_after": None})
     signature = sign(key, payload)
     return {
-        "version": now,
+        "content": of_json(content),
+        "version": version,
         "payload": store.put(payload, MEDIA_JSON).digest,
         "signature": store.put(signature, MEDIA_OCTETS).digest,
     }

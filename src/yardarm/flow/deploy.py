@@ -67,7 +67,7 @@ def plan_project(
     with at_work(where, host, sink, profile=profile, purpose="yardarm deploy") as (device, work):
         image, bundle = _parts(work, sink)
         key = signing.load()
-        made = _sign(device, work, image, bundle, key) if key else None
+        made = _sign(device, work, image, bundle, key, remember=False) if key else None
         with agent(device) as session:
             stage.claim(session, "yardarm deploy --dry-run")
             needed = releases.parts(image, [bundle])
@@ -96,7 +96,13 @@ def _parts(opened: Workspace, sink: Sink) -> tuple[Image, Bundle]:
 
 
 def _sign(
-    device: Device, opened: Workspace, image: Image, bundle: Bundle, key: SigningKey
+    device: Device,
+    opened: Workspace,
+    image: Image,
+    bundle: Bundle,
+    key: SigningKey,
+    *,
+    remember: bool = True,
 ) -> Release:
     """For the device's class as well as for the profile, which may be a project's own."""
     return stage.make(
@@ -107,6 +113,7 @@ def _sign(
         store=opened.store,
         key=key,
         classes=(device.kind.name,),
+        remember=remember,
     )
 
 
