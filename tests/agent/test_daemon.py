@@ -83,7 +83,7 @@ def test_a_holder_is_ended(layout: Layout, start: Start, mood: str) -> None:
     assert said(process) == "held"
     daemon.stop(layout, "thing", patience=0.5)
     assert daemon.holder(layout, "thing") is None
-    how = {"meek": signal.SIGTERM, "stubborn": signal.SIGTERM}[mood]
+    how = {"meek": signal.SIGTERM, "stubborn": signal.SIGKILL}[mood]
     assert process.wait(5) == -how
 
 

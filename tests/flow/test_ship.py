@@ -131,6 +131,8 @@ def test_damaged_blobs_are_made_again(project: Path, shipped: Ran, cli: Cli) -> 
         assert cli("deploy", HOST, "--project", project, "--json").json["changed"] is True
     finally:
         write_model(project)
+    back = cli("deploy", HOST, "--project", project, "--json").json
+    assert back["changed"] and back["bytes"] == 0, "the model before is still there"
 
 
 def test_telemetry_is_pulled(project: Path, shipped: Ran, cli: Cli) -> None:
