@@ -10,13 +10,13 @@ import pytest
 import sshd
 from yardarm.artifacts import Address
 from yardarm.errors import Unreachable, VerificationFailed
-from yardarm.remote import connect, connection
+from yardarm.remote import connect, opening
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(connection, "SYSTEM_KNOWN_HOSTS", tmp_path / "etc" / "ssh_known_hosts")
+    monkeypatch.setattr(opening, "SYSTEM_KNOWN_HOSTS", tmp_path / "etc" / "ssh_known_hosts")
     (tmp_path / ".ssh").mkdir()
     (tmp_path / "etc").mkdir()
     (tmp_path / "keys").mkdir()
