@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -131,15 +133,57 @@ def test_an_ignored_signal_stays_ignored(project: Path) -> None:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("seconds", [3.0, 8.0])
-def test_an_interrupt_while_an_image_is_made(project: Path, tmp_path: Path, seconds: float) -> None:
+@pytest.mark.parametrize("step", [None, "unpack Debian"])
+def test_an_interrupt_while_an_image_is_made(
+    project: Path, tmp_path: Path, step: str | None
+) -> None:
     cache = tmp_path / "cache"
     running = start(
         *("image", "--project", project, "--profile", "raspberry-pi-5"), XDG_CACHE_HOME=str(cache)
     )
-    time.sleep(seconds)
+    assert running.stderr is not None
+    if step is None:
+        wait_for(lambda: any(path.is_file() for path in cache.rglob("*")))
+    else:
+        assert any(line.startswith(step) for line in running.stderr)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does it
     said = ended(running)
     assert (running.returncode, said.splitlines()[-1]) == (130, "interrupted"), said
     free(project)
     assert not list(cache.rglob(".partial*"))
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+LOADS = """
+import os, signal, sys
+from importlib.machinery import ExtensionFileLoader
+from yardarm.cli import signals
+
+class Slow(ExtensionFileLoader):
+    def exec_module(self, module):
+        os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        signal.sigtimedwait([], 0.1)
+        print("loaded", flush=True)
+
+signals.install()
+try:
+    Slow("name", "path").exec_module(None)
+    signal.pause()
+except signals.Stopped:
+    print("stopped")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_extension_module_is_loaded_to_its_end(name: str) -> None:
+    """C++ that initialises a module may end the process when an exception comes out of it."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADS, name], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert ran.stdout.split() == ["loaded", "stopped"], ran.stderr
