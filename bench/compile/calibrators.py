@@ -19,9 +19,9 @@ from yardarm.events import Step, silent
 
 
 def ours(opened: project.Project) -> None:
-    dataset = open_dataset(opened.path(opened.data.calibration))
+    dataset = open_dataset(opened.path(opened.data.calibration), opened.layout)
     model = onnx.load(opened.path(opened.model.source))
-    assert calibrate(model, dataset, opened.data.batch, Step(silent, "calibrate"))
+    assert calibrate(model, dataset, Step(silent, "calibrate"))
 
 
 def peer(opened: project.Project, method: str) -> None:

@@ -27,6 +27,29 @@ EMULATED = "emulated: latency is not the device's"
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How samples become what a model is fed, and its answers become samples again.
+
+    Arrays have the sample axis first, always; a model may want it elsewhere.
+
+    Attributes:
+        batch: samples at a time; 0: each sample as it is, without a batch axis.
+        constant: inputs that are fed whole with every batch; their arrays have no sample axis.
+        input_axis, output_axis: where the model has the sample axis, by name; default 0.
+    """
+
+    batch: int = 32
+    constant: frozenset[str] = frozenset()
+    input_axis: Mapping[str, int] = field(default_factory=dict)
+    output_axis: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Samples to read at a time."""
+        return max(1, self.batch)
+
+
+@dataclass(frozen=True)
 class Descriptor:
     """A blob by content, as OCI describes one: `size` in bytes."""
 

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from yardarm.artifacts import Layout
 from yardarm.errors import InvalidInput
 
 Array = NDArray[np.generic]
@@ -27,10 +28,7 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, Runtim
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a model's input takes: `shape` without limits where an axis is None.
-
-    The first axis is the sample's and is not compared.
-    """
+    """What a model's input or output is: `shape` without limits where an axis is None."""
 
     name: str
     dtype: np.dtype[np.generic]
@@ -51,6 +49,7 @@ class Dataset:
 
     file: Path
     members: Mapping[str, Member]
+    layout: Layout = field(default_factory=Layout)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -58,13 +57,16 @@ class Dataset:
 
     @property
     def samples(self) -> int:
-        """The common length of the first axis."""
-        return next(iter(self.members.values())).shape[0]
+        """The common length of the first axis of what isn't constant."""
+        constant = self.layout.constant
+        return next(m.shape[0] for name, m in self.members.items() if name not in constant)
 
     def batches(
         self, size: int, names: Sequence[str] | None = None
     ) -> Iterator[dict[str, NDArray[np.generic]]]:
         """The arrays `names` (default: all), `size` samples at a time; the last may be shorter.
+
+        Constant arrays come whole with every batch.
 
         Raises:
             InvalidInput: the archive is damaged, or a float is NaN or infinite (array and
@@ -74,9 +76,12 @@ class Dataset:
         with ExitStack() as stack:
             archive = stack.enter_context(_archive(self.file))
             streams = {name: stack.enter_context(self._open(archive, name)) for name in chosen}
+            whole = {name: self._whole(streams[name], name) for name in chosen if self._fixed(name)}
+            moving = [name for name in chosen if name not in whole]
             for start in range(0, self.samples, size):
                 count = min(size, self.samples - start)
-                yield {name: self._read(streams[name], name, start, count) for name in chosen}
+                parts = {name: self._read(streams[name], name, start, count) for name in moving}
+                yield whole | parts
 
     def read(self, name: str) -> NDArray[np.generic]:
         """One whole array: for labels, which are small.
@@ -86,6 +91,15 @@ class Dataset:
         """
         (batch,) = self.batches(self.samples, [name])
         return batch[name]
+
+    def _fixed(self, name: str) -> bool:
+        return name in self.layout.constant
+
+    def _whole(self, stream: IO[bytes], name: str) -> Array:
+        shape = self.members[name].shape
+        if not shape:
+            return self._read(stream, name, 0, 1).reshape(())
+        return self._read(stream, name, 0, shape[0])
 
     def _open(self, archive: zipfile.ZipFile, name: str) -> IO[bytes]:
         try:
@@ -114,8 +128,11 @@ class Dataset:
         return array
 
 
-def open_dataset(file: Path) -> Dataset:
+def open_dataset(file: Path, layout: Layout | None = None) -> Dataset:
     """Look into an npz archive without reading its arrays.
+
+    Args:
+        layout: which arrays are constant; default: none.
 
     Raises:
         InvalidInput: missing, not an npz, no array, no sample, arrays of unequal length,
@@ -132,8 +149,9 @@ def open_dataset(file: Path) -> Dataset:
             }
     except DAMAGED as error:
         raise _damaged(file, error) from None
-    _check_lengths(file, members)
-    return Dataset(file, members)
+    found = Dataset(file, members, layout or Layout())
+    _check_lengths(found)
+    return found
 
 
 def check_inputs(dataset: Dataset, inputs: Sequence[Tensor]) -> None:
@@ -155,10 +173,9 @@ def check_inputs(dataset: Dataset, inputs: Sequence[Tensor]) -> None:
             )
         if found.dtype != tensor.dtype:
             raise InvalidInput(f"expected {tensor.dtype}, found {found.dtype}", where=where)
-        if not _fits(found.shape, tensor.shape):
-            expected = ", ".join(
-                ["samples", *("any" if n is None else str(n) for n in tensor.shape[1:])]
-            )
+        wanted = _stored(tensor, dataset.layout)
+        if not _fits(found.shape, wanted):
+            expected = ", ".join("any" if n is None else str(n) for n in wanted)
             shown = ", ".join(map(str, found.shape))
             raise InvalidInput(f"expected shape [{expected}], found [{shown}]", where=where)
 
@@ -173,10 +190,34 @@ def check_labels(dataset: Dataset, name: str) -> None:
         )
 
 
-def _fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
+Expected = tuple[int | str | None, ...]
+
+
+def _stored(tensor: Tensor, layout: Layout) -> Expected:
+    """The shape that an input's array must have; "samples" is the sample axis.
+
+    Raises:
+        InvalidInput: the model has no such sample axis.
+    """
+    if tensor.name in layout.constant:
+        return tensor.shape
+    if not layout.batch:
+        return ("samples", *tensor.shape)
+    axis = layout.input_axis.get(tensor.name, 0)
+    if not -len(tensor.shape) <= axis < len(tensor.shape):
+        raise InvalidInput(
+            f"the model's input has no axis {axis} for the samples",
+            where=tensor.name,
+            hint="name it under `constant_inputs`, or set `batch = 0` to feed samples as they are",
+        )
+    axis %= len(tensor.shape)
+    return ("samples", *tensor.shape[:axis], *tensor.shape[axis + 1 :])
+
+
+def _fits(found: tuple[int, ...], expected: Expected) -> bool:
     if len(found) != len(expected):
         return False
-    return all(want in (None, have) for have, want in zip(found[1:], expected[1:], strict=True))
+    return all(want in (None, "samples", have) for have, want in zip(found, expected, strict=True))
 
 
 def _archive(file: Path) -> zipfile.ZipFile:
@@ -197,8 +238,6 @@ def _member(archive: zipfile.ZipFile, entry: str, file: Path) -> Member:
         raise InvalidInput(
             "is in Fortran order", where=where, hint="save it through numpy.ascontiguousarray"
         )
-    if not shape:
-        raise InvalidInput("is a single number, without a sample axis", where=where)
     if held != dtype.itemsize * math.prod(shape):
         raise InvalidInput(f"has {held} bytes, too few or many for its shape", where=where)
     return Member(dtype, shape)
@@ -225,9 +264,18 @@ def _fill(stream: IO[bytes], array: Array) -> None:
         done += len(piece)
 
 
-def _check_lengths(file: Path, members: Mapping[str, Member]) -> None:
+def _check_lengths(dataset: Dataset) -> None:
+    file, constant = dataset.file, dataset.layout.constant
+    members = {name: held for name, held in dataset.members.items() if name not in constant}
     if not members:
-        raise InvalidInput("there is no array in it", where=str(file))
+        raise InvalidInput("there is no array with samples in it", where=str(file))
+    for name, member in members.items():
+        if not member.shape:
+            raise InvalidInput(
+                "is a single number, without a sample axis",
+                where=f"{file}: {name}",
+                hint="name it under `constant_inputs` if the model takes it so",
+            )
     lengths = {name: member.shape[0] for name, member in members.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} {length}" for name, length in lengths.items())

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from yardarm.artifacts import Layout
 from yardarm.errors import InvalidInput
 
 FILE = "yardarm.toml"
@@ -27,7 +28,18 @@ class DataSection(_Section):
     )
     evaluation: str = Field(description="the same, plus the labels", examples=["evaluation.npz"])
     labels: str = Field("label", description="name of the labels' array in the evaluation set")
-    batch: Annotated[int, Field(ge=1)] = Field(32, description="samples a batch")
+    batch: Annotated[int, Field(ge=0)] = Field(
+        32, description="samples a batch; 0 feeds each sample as it is, without a batch axis"
+    )
+    constant_inputs: tuple[str, ...] = Field(
+        (), description="inputs fed whole with every batch", examples=[["state"]]
+    )
+    input_batch_axis: dict[str, int] = Field(
+        {}, description="the sample axis of inputs where it is not 0", examples=[{"x": 1}]
+    )
+    output_batch_axis: dict[str, int] = Field(
+        {}, description="the sample axis of outputs where it is not 0", examples=[{"logits": 1}]
+    )
 
 
 class MetricSection(_Section):
@@ -87,6 +99,13 @@ class Project(_Section):
     @property
     def name(self) -> str:
         return self.root.name
+
+    @property
+    def layout(self) -> Layout:
+        """How the model takes samples."""
+        data = self.data
+        constant = frozenset(data.constant_inputs)
+        return Layout(data.batch, constant, data.input_batch_axis, data.output_batch_axis)
 
     def path(self, text: str) -> Path:
         return self.root / text

@@ -50,6 +50,7 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
 
 def _setting(key: str, field: FieldInfo, description: str) -> Setting:
     default = None if field.is_required() else field.get_default(call_default_factory=False)
+    default = None if default == {} else default
     example = field.examples[0] if field.examples else None
     return Setting(key, _kind(field.annotation), field.is_required(), default, example, description)
 
@@ -69,6 +70,8 @@ def _kind(annotation: Any) -> str:
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(f"`{part}`" for part in parts)
+    if origin is dict:
+        return f"table of {_kind(parts[1])}"
     if origin is tuple:
         return f"list of {_kind(parts[0])}"
     if origin in (Union, types.UnionType):

@@ -6,6 +6,7 @@ import json
 import os
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from yardarm.errors import UsageError
 from yardarm.project import FILE, Project
@@ -54,6 +55,12 @@ def write(folder: Path) -> Path:
 def _lines(setting: Setting) -> str:
     name = setting.key.split(".", 1)[1]
     shown = setting.default if setting.example is None else setting.example
-    value = json.dumps(shown, ensure_ascii=False)
+    value = _toml(shown)
     comment = "" if setting.required else "# "
     return f"## {setting.description} ({setting.kind})\n{comment}{name} = {value}\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(held)}" for key, held in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from small_models import convolutions, images
 from yardarm import datasets, events
+from yardarm.artifacts import Layout
 from yardarm.compile import ranges
 from yardarm.compile.calibrate import Observed, calibrate
 from yardarm.compile.histogram import FINEST, SIDE, Histogram
@@ -124,7 +125,8 @@ def test_statistics_do_not_depend_on_the_batch(batch: int, tmp_path: Path) -> No
     np.savez(tmp_path / "data.npz", **{"x:0": images(1, 50)})
     dataset = datasets.open_dataset(tmp_path / "data.npz")
     model = prepared()
-    one, other = (calibrate(model, dataset, size, STEP) for size in (16, batch))
+    sets = [datasets.open_dataset(dataset.file, Layout(size)) for size in (16, batch)]
+    one, other = (calibrate(model, each, STEP) for each in sets)
     assert one.keys() == other.keys()
     assert {"x:0", "y", "logits"} <= one.keys()
     for name, seen in one.items():
@@ -141,7 +143,7 @@ def test_statistics_do_not_depend_on_the_batch(batch: int, tmp_path: Path) -> No
 def test_extremes_are_exact(tmp_path: Path) -> None:
     x = images(1, 50)
     np.savez(tmp_path / "data.npz", **{"x:0": x})
-    seen = calibrate(prepared(), datasets.open_dataset(tmp_path / "data.npz"), 8, STEP)["x:0"]
+    seen = calibrate(prepared(), datasets.open_dataset(tmp_path / "data.npz"), STEP)["x:0"]
     assert (seen.low, seen.high) == (float(x.min()), float(x.max()))
 
 
@@ -165,7 +167,7 @@ def test_tensors_that_turn_infinite_keep_their_nodes_in_fp32(tmp_path: Path) -> 
     np.savez(tmp_path / "data.npz", x=np.array([[0, 1], [2, 3]], np.float32))
     dataset = datasets.open_dataset(tmp_path / "data.npz")
     model = normalise(model, 13, 21, next(dataset.batches(2)))
-    seen = calibrate(model, dataset, 2, STEP)
+    seen = calibrate(model, dataset, STEP)
     known = {name: (0.0, 1.0) for name, tensor in seen.items() if tensor.finite}
     assert not seen["l"].finite
     assert uncovered(model, known) == ["log", "clip"]

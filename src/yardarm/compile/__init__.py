@@ -2,6 +2,6 @@
 
 from yardarm.compile.bundle import export
 from yardarm.compile.pipeline import Compiled, compile_bundle, compiled
-from yardarm.compile.session import Engine
+from yardarm.compile.session import Engine, joined
 
-__all__ = ["Compiled", "Engine", "compile_bundle", "compiled", "export"]
+__all__ = ["Compiled", "Engine", "compile_bundle", "compiled", "export", "joined"]

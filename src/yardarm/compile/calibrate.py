@@ -50,23 +50,22 @@ class Observed:
         self.histogram.add(_thinned(values, samples), max(abs(low), abs(high)))
 
 
-def calibrate(model: ModelProto, dataset: Dataset, batch: int, step: Step) -> dict[str, Observed]:
+def calibrate(model: ModelProto, dataset: Dataset, step: Step) -> dict[str, Observed]:
     """Run the set through the model and watch its inputs and every float32 tensor.
 
-    Args:
-        batch: samples at a time at most; fewer where their activations would not fit.
+    Fewer samples at a time than the layout says where their activations would not fit.
 
     Returns:
         by tensor name; tensors that stayed empty are missing.
     """
     inner = floats(model)
-    engine = Engine(_exposing(model, inner))
+    engine = Engine(_exposing(model, inner), layout=dataset.layout)
     names = [*engine.inputs, *(name for name in inner if name not in engine.inputs)]
-    size = min(batch, _affordable(engine, dataset))
+    size = min(dataset.layout.size, _affordable(engine, dataset))
     observed: dict[str, Observed] = {}
     done = 0
     for feed, answers in engine.over(dataset, size):
-        samples = len(feed[engine.inputs[0]])
+        samples = engine.samples(feed)
         for name in names:
             values = answers[name] if name in answers else feed[name]
             if values.size:

@@ -69,7 +69,7 @@ def inputs(model: ModelProto) -> tuple[Tensor, ...]:
     """What has to be fed: the graph's inputs without those that initializers fill.
 
     Raises:
-        Unsupported: an input that is no tensor of numbers, or has no sample axis.
+        Unsupported: an input that is no tensor of numbers.
     """
     filled = {tensor.name for tensor in model.graph.initializer}
     return tuple(_tensor(value) for value in model.graph.input if value.name not in filled)
@@ -85,6 +85,4 @@ def _tensor(value: ValueInfoProto) -> Tensor:
     if not value.type.HasField("tensor_type") or kind.elem_type == TensorProto.UNDEFINED:
         raise Unsupported("inputs and outputs must be tensors", where=value.name)
     shape = tuple(dim.dim_value if dim.dim_value > 0 else None for dim in kind.shape.dim)
-    if not shape:
-        raise Unsupported("it has no sample axis", where=value.name)
     return Tensor(value.name, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)), shape)

@@ -16,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
+from yardarm.artifacts import Layout
 from yardarm.compile import importing, session
 from yardarm.compile.session import Engine
 from yardarm.errors import Unsupported, VerificationFailed
@@ -28,6 +29,7 @@ def normalise(
     opset_min: int,
     opset_max: int,
     sample: Mapping[str, NDArray[np.generic]],
+    layout: Layout | None = None,
 ) -> ModelProto:
     """A new model that answers like `model`, checked on the batch `sample`.
 
@@ -35,11 +37,11 @@ def normalise(
         Unsupported: no way into the operator sets, or onnxruntime can't load it.
         VerificationFailed: it answers otherwise, however carefully it is changed.
     """
-    expected = Engine(model).run(sample)
+    expected = Engine(model, layout=layout).run(sample)
     raised = within(model, opset_min, opset_max)
     for optimised in (True, False):
         candidate = _prepare(_optimised(raised) if optimised else raised)
-        if _agree(expected, Engine(candidate).run(sample)):
+        if _agree(expected, Engine(candidate, layout=layout).run(sample)):
             return candidate
     raise VerificationFailed(
         "the model answers differently after the change of its operator set",

@@ -79,8 +79,8 @@ def _check_target(profile: Profile) -> None:
 
 def _sources(project: Project) -> Sources:
     model = importing.present(project.path(project.model.source))
-    calibration = datasets.open_dataset(project.path(project.data.calibration))
-    evaluation = datasets.open_dataset(project.path(project.data.evaluation))
+    calibration = datasets.open_dataset(project.path(project.data.calibration), project.layout)
+    evaluation = datasets.open_dataset(project.path(project.data.evaluation), project.layout)
     datasets.check_labels(evaluation, project.data.labels)
     files = {"source": model, "calibration": calibration.file, "evaluation": evaluation.file}
     digests = {name: of_file(file) for name, file in files.items()}
@@ -115,7 +115,7 @@ def _compile(
         datasets.check_inputs(sources.evaluation, inputs)
         sample = next(sources.calibration.batches(FIRST, [tensor.name for tensor in inputs]))
         low, high = profile.runtime.opset_min, profile.runtime.opset_max
-        prepared = normalise(original, low, high, sample)
+        prepared = normalise(original, low, high, sample, project.layout)
         running.detail = f"{len(prepared.graph.node)} nodes, {_opsets(original, prepared)}"
     made = _make(prepared, project, profile, sources, sink)
     with step(sink, "verify", "verify the written file") as running:
@@ -139,9 +139,9 @@ def _opsets(original: ModelProto, prepared: ModelProto) -> str:
 def _make(
     model: ModelProto, project: Project, profile: Profile, sources: Sources, sink: Sink
 ) -> Made:
-    calibration, batch = sources.calibration, project.data.batch
+    calibration = sources.calibration
     with step(sink, "calibrate", "calibrate") as running:
-        observed = calibrate(model, calibration, batch, running)
+        observed = calibrate(model, calibration, running)
         running.detail = f"{len(observed)} tensors over {calibration.samples} samples"
     if "int8" not in profile.runtime.precisions:
         return Made(model, None, observed, {})

@@ -70,13 +70,14 @@ def _errors(
     step: Step,
 ) -> dict[str, float]:
     """All candidates run side by side, so that no outputs have to be kept."""
-    reference = Engine(model)
-    engines = {rule: Engine(candidate) for rule, candidate in candidates.items()}
+    layout = dataset.layout
+    reference = Engine(model, layout=layout)
+    engines = {rule: Engine(candidate, layout=layout) for rule, candidate in candidates.items()}
     totals = dict.fromkeys(engines, 0.0)
     apart = max(1, dataset.samples // JUDGES)
     judged = 0
     for feed in islice(dataset.batches(TOGETHER, reference.inputs), 0, None, apart):
-        expected, samples = reference.run(feed), len(feed[reference.inputs[0]])
+        expected, samples = reference.run(feed), reference.samples(feed)
         for rule, engine in engines.items():
             totals[rule] += _error(expected, engine.run(feed)) * samples
         judged += samples

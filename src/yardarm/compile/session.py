@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from yardarm.artifacts import Layout
 from yardarm.datasets import Dataset
 from yardarm.errors import Unsupported, VerificationFailed
 
@@ -22,7 +22,11 @@ FATAL_ONLY = 4  # errors come as exceptions; onnxruntime would print them as wel
 class Engine:
     """A loaded model, from its file or from memory.
 
-    Batches may have any length: where the model fixes its own, they are cut and padded.
+    Feeds and answers have the sample axis first, whatever the model's layout is. Batches may
+    have any length: where the model fixes its own, they are cut and padded.
+
+    Args:
+        layout: where the model has its sample axes, and which inputs are constant.
 
     Raises:
         Unsupported: onnxruntime can't load the model (quotes why), or its inputs fix
@@ -30,8 +34,13 @@ class Engine:
     """
 
     def __init__(
-        self, model: ModelProto | Path, options: onnxruntime.SessionOptions | None = None
+        self,
+        model: ModelProto | Path,
+        options: onnxruntime.SessionOptions | None = None,
+        *,
+        layout: Layout | None = None,
     ) -> None:
+        self.layout = layout or Layout()
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
         try:
             self._session = onnxruntime.InferenceSession(
@@ -41,16 +50,27 @@ class Engine:
             raise Unsupported(_reason(error), where="onnxruntime loading the model") from None
         self.outputs: tuple[str, ...] = tuple(out.name for out in self._session.get_outputs())
         self.inputs: tuple[str, ...] = tuple(entry.name for entry in self._session.get_inputs())
-        self._length = _fixed_length(self._session.get_inputs())
+        self._moving = [name for name in self.inputs if name not in self.layout.constant]
+        self._length = self._fixed_length() if self.layout.batch else 1
+
+    def samples(self, feed: Feed) -> int:
+        """How many samples a feed holds."""
+        return len(feed[self._moving[0]]) if self._moving else 1
 
     def run(self, feed: Feed) -> Arrays:
-        """The outputs for a batch. Raises VerificationFailed where onnxruntime gives up."""
+        """The outputs for a batch, by name: [samples, …].
+
+        Where samples differ in shape (only with batch 0), an array of arrays.
+
+        Raises:
+            VerificationFailed: onnxruntime gives up.
+        """
         if self._length is None:
             return self._once(feed)
-        samples = len(feed[self.inputs[0]])
+        samples = self.samples(feed)
         starts = range(0, samples, self._length)
         parts = [self._once(self._piece(feed, start)) for start in starts]
-        return {name: _join([part[name] for part in parts], samples) for name in self.outputs}
+        return {name: joined([part[name] for part in parts])[:samples] for name in self.outputs}
 
     def over(
         self, dataset: Dataset, batch: int, extra: Sequence[str] = ()
@@ -61,19 +81,63 @@ class Engine:
 
     def _once(self, feed: Feed) -> Arrays:
         try:
-            answers = self._session.run(None, {name: feed[name] for name in self.inputs})
+            answers = self._session.run(None, {name: self._put(feed, name) for name in self.inputs})
         except Exception as error:  # noqa: BLE001  as above
             raise VerificationFailed(
                 _reason(error), where="onnxruntime running the model"
             ) from None
-        return dict(zip(self.outputs, answers, strict=True))
+        return {
+            name: self._taken(np.asarray(values), name)
+            for name, values in zip(self.outputs, answers, strict=True)
+        }
+
+    def _put(self, feed: Feed, name: str) -> NDArray[np.generic]:
+        values = feed[name]
+        if name in self.layout.constant:
+            return values
+        if not self.layout.batch:
+            return np.asarray(values[0])
+        axis = self.layout.input_axis.get(name, 0)
+        return values if axis == 0 else np.ascontiguousarray(np.moveaxis(values, 0, axis))
+
+    def _taken(self, values: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+        if not self.layout.batch:
+            return values[None]
+        axis = self.layout.output_axis.get(name, 0)
+        if axis == 0 or not -values.ndim <= axis < values.ndim:
+            return values
+        return np.moveaxis(values, axis, 0)
 
     def _piece(self, feed: Feed, start: int) -> Arrays:
         """As many samples as the model insists on; a short end repeats its last one."""
         length = self._length or 1
-        last = len(feed[self.inputs[0]]) - 1
-        chosen = np.minimum(np.arange(start, start + length), last)
-        return {name: feed[name][chosen] for name in self.inputs}
+        chosen = np.minimum(np.arange(start, start + length), self.samples(feed) - 1)
+        return {
+            name: feed[name][chosen] if name in self._moving else feed[name] for name in self.inputs
+        }
+
+    def _fixed_length(self) -> int | None:
+        found = set()
+        for entry in self._session.get_inputs():
+            axis = self.layout.input_axis.get(entry.name, 0)
+            fixed = entry.shape and isinstance(entry.shape[axis], int)
+            if fixed and entry.name in self._moving:
+                found.add(entry.shape[axis])
+        if len(found) > 1:
+            lengths = ", ".join(map(str, sorted(found)))
+            raise Unsupported(f"the model's inputs fix different batch lengths: {lengths}")
+        return next(iter(found), None)
+
+
+def joined(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """Parts put together along the sample axis; ragged ones as an array of arrays."""
+    whole = [np.atleast_1d(part) for part in parts]
+    if len({part.shape[1:] for part in whole}) == 1:
+        return np.concatenate(whole)
+    samples = [sample for part in whole for sample in part]
+    ragged = np.empty(len(samples), object)
+    ragged[:] = samples
+    return ragged
 
 
 def settings() -> onnxruntime.SessionOptions:
@@ -84,18 +148,6 @@ def settings() -> onnxruntime.SessionOptions:
     options.log_severity_level = FATAL_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
-
-
-def _fixed_length(entries: Sequence[Any]) -> int | None:
-    found = {entry.shape[0] for entry in entries if entry.shape and isinstance(entry.shape[0], int)}
-    if len(found) > 1:
-        lengths = ", ".join(map(str, sorted(found)))
-        raise Unsupported(f"the model's inputs fix different batch lengths: {lengths}")
-    return next(iter(found), None)
-
-
-def _join(parts: list[NDArray[np.generic]], samples: int) -> NDArray[np.generic]:
-    return np.concatenate([np.atleast_1d(part) for part in parts])[:samples]
 
 
 def _reason(error: Exception) -> str:

@@ -15,7 +15,7 @@ from onnx import ModelProto
 
 from yardarm import metrics
 from yardarm.artifacts import Estimate
-from yardarm.compile.session import Arrays, Engine
+from yardarm.compile.session import Arrays, Engine, joined
 from yardarm.datasets import Dataset
 from yardarm.errors import InvalidInput, VerificationFailed
 from yardarm.events import Step
@@ -54,7 +54,7 @@ class _Pass:
 
     @property
     def scored(self) -> NDArray[np.generic]:
-        return np.concatenate(self.parts)
+        return joined(self.parts)
 
     def add(self, answers: Arrays, output: str) -> None:
         self.parts.append(answers[output])
@@ -75,12 +75,13 @@ def verify(
         VerificationFailed: the written file answers NaN or infinity.
     """
     labels = dataset.read(project.data.labels)
-    engine, batch = Engine(written), project.data.batch
+    layout = dataset.layout
+    engine = Engine(written, layout=layout)
     output = project.metric.output or engine.outputs[0]
     if output not in engine.outputs:
         held = ", ".join(engine.outputs)
         raise InvalidInput(f"the model has no output {output!r} (it has: {held})", where="metric")
-    before, after = _passes((Engine(original), engine), dataset, batch, output, step)
+    before, after = _passes((Engine(original, layout=layout), engine), dataset, output, step)
     _finite(after)
     scores = [
         metrics.scores(project.metric.name, {output: side.scored}, labels, output)
@@ -92,21 +93,21 @@ def verify(
         metrics.estimate(scores[0]),
         metrics.estimate(scores[1]),
         metrics.paired_drop(scores[0], scores[1]),
-        _golden(engine, _picked(dataset, chosen, engine.inputs, batch), after),
+        _golden(engine, _picked(dataset, chosen, engine.inputs), after),
     )
 
 
 def _passes(
-    engines: tuple[Engine, Engine], dataset: Dataset, batch: int, output: str, step: Step
+    engines: tuple[Engine, Engine], dataset: Dataset, output: str, step: Step
 ) -> tuple[_Pass, _Pass]:
     """Both engines side by side, so that the data are read once."""
     passes = _Pass(), _Pass()
     names = engines[0].inputs
     done = 0
-    for feed in dataset.batches(batch, names):
+    for feed in dataset.batches(dataset.layout.size, names):
         for engine, kept in zip(engines, passes, strict=True):
             kept.add(engine.run(feed), output)
-        done += len(feed[names[0]])
+        done += engines[0].samples(feed)
         step.advance(done, dataset.samples, "samples")
     return passes
 
@@ -140,19 +141,17 @@ def _steady(before: _Pass, after: _Pass, output: str) -> NDArray[np.int64]:
     return np.asarray(steady[places.round().astype(np.int64)], np.int64)
 
 
-def _picked(
-    dataset: Dataset, chosen: NDArray[np.int64], names: tuple[str, ...], batch: int
-) -> Arrays:
-    """The samples `chosen` (ascending) of the arrays `names`."""
+def _picked(dataset: Dataset, chosen: NDArray[np.int64], names: tuple[str, ...]) -> Arrays:
+    """The samples `chosen` (ascending) of the arrays `names`; constant ones whole."""
+    moving = [name for name in names if name not in dataset.layout.constant]
     parts: dict[str, list[NDArray[np.generic]]] = {name: [] for name in names}
-    start = 0
-    for feed in dataset.batches(batch, names):
-        length = len(feed[names[0]])
-        inside = chosen[(chosen >= start) & (chosen < start + length)] - start
+    start, size = 0, dataset.layout.size
+    for feed in dataset.batches(size, names):
+        inside = chosen[(chosen >= start) & (chosen < start + size)] - start
         for name in names:
-            parts[name].append(feed[name][inside])
-        start += length
-    return {name: np.concatenate(found) for name, found in parts.items()}
+            parts[name].append(feed[name][inside] if name in moving else feed[name])
+        start += size
+    return {name: joined(parts[name]) if name in moving else parts[name][0] for name in names}
 
 
 def _golden(engine: Engine, inputs: Arrays, after: _Pass) -> dict[str, NDArray[np.generic]]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from yardarm import compile as compiler
 from yardarm import datasets, deploy, measure, paths, telemetry
@@ -84,7 +82,7 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
             bundle=bundle,
             image=release.image,
             run=measured,
-            labels=datasets.open_dataset(_evaluation(opened)).read(opened.project.data.labels),
+            labels=_evaluation(opened).read(opened.project.data.labels),
             host_outputs=_host_outputs(opened, bundle),
             telemetry=records,
             revision=_revision(opened.project.root),
@@ -134,8 +132,9 @@ def _key(device: Device, release: Release, plan: dict[str, Any]) -> Digest:
     return of_json({"step": "bench/1", "release": release.digest, "host": host, "plan": plan})
 
 
-def _evaluation(opened: Workspace) -> Path:
-    return opened.project.path(opened.project.data.evaluation)
+def _evaluation(opened: Workspace) -> datasets.Dataset:
+    project = opened.project
+    return datasets.open_dataset(project.path(project.data.evaluation), project.layout)
 
 
 def _check(session: Session, opened: Workspace, release: Release) -> None:
@@ -154,7 +153,7 @@ def _check(session: Session, opened: Workspace, release: Release) -> None:
 def _measure(
     session: Session, opened: Workspace, plan: dict[str, Any], scratch: Path, sink: Sink
 ) -> None:
-    dataset = datasets.open_dataset(_evaluation(opened))
+    dataset = _evaluation(opened)
     data = measure.export(dataset, plan["inputs"], opened.store)
     planned = deploy.survey(session, {data.digest: data.size})
     if planned.transfers:
@@ -187,11 +186,10 @@ def _fetch(session: Session, name: str, size: int, target: Path) -> None:
 
 def _host_outputs(opened: Workspace, bundle: Bundle) -> Outputs:
     """What the same file answers on this machine to the same samples."""
-    engine = compiler.Engine(opened.store.path(bundle.blobs["model.onnx"].digest))
-    names = [item["name"] for item in bundle.manifest["inputs"]]
-    batches = datasets.open_dataset(_evaluation(opened)).batches(opened.project.data.batch, names)
-    parts: list[Mapping[str, Any]] = [engine.run(batch) for batch in batches]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    layout = opened.project.layout
+    engine = compiler.Engine(opened.store.path(bundle.blobs["model.onnx"].digest), layout=layout)
+    parts = [answers for _, answers in engine.over(_evaluation(opened), layout.size)]
+    return {name: compiler.joined([part[name] for part in parts]) for name in engine.outputs}
 
 
 def _revision(root: Path) -> str | None:
