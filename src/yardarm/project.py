@@ -6,8 +6,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from yardarm import callables
 from yardarm.artifacts import Layout
 from yardarm.errors import InvalidInput
 
@@ -28,6 +29,11 @@ class DataSection(_Section):
     )
     evaluation: str = Field(description="the same, plus the labels", examples=["evaluation.npz"])
     labels: str = Field("label", description="name of the labels' array in the evaluation set")
+    groups: str | None = Field(
+        None,
+        description="name of an array in the evaluation set: accuracy is told for each value",
+        examples=["person"],
+    )
     batch: Annotated[int, Field(ge=0)] = Field(
         32, description="samples a batch; 0 feeds each sample as it is, without a batch axis"
     )
@@ -42,11 +48,52 @@ class DataSection(_Section):
     )
 
 
+METRICS = ("top1", "f1", "threshold", "mse", "cosine")
+
+
 class MetricSection(_Section):
-    name: Literal["top1"] = Field("top1", description="share of samples whose argmax is the label")
+    """How outputs are scored. `root` is the project's folder, where callables are found."""
+
+    name: str = Field(
+        "top1",
+        description="top1, f1, threshold, mse, cosine, or a callable: package.module:function",
+    )
     output: str | None = Field(
         None, description="the output that is scored; default: the first", examples=["logits"]
     )
+    threshold: float | None = Field(
+        None, description="threshold, f1: an output from this value on says yes", examples=[0.5]
+    )
+    average: Literal["macro", "binary"] = Field(
+        "macro", description="f1: the mean over the classes in the labels, or class 1 alone"
+    )
+    lower_is_better: bool = Field(
+        False, description="for a callable: smaller values are better, as with an error"
+    )
+    root: Path | None = Field(None, exclude=True)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in METRICS and not callables.is_name(name):
+            known = ", ".join(METRICS)
+            raise ValueError(f"there is no metric {name!r}: {known} or package.module:function")
+        return name
+
+    @model_validator(mode="after")
+    def _directed(self) -> MetricSection:
+        if self.lower_is_better and not self.custom:
+            raise ValueError(f"lower_is_better is for callables; {self.name} has its own direction")
+        return self
+
+    @property
+    def custom(self) -> bool:
+        """It is a callable of the project's own."""
+        return self.name not in METRICS
+
+    @property
+    def better_when_lower(self) -> bool:
+        return self.lower_is_better if self.custom else self.name == "mse"
 
 
 class BudgetSection(_Section):
@@ -57,6 +104,16 @@ class BudgetSection(_Section):
     )
     max_size_mb: Annotated[float, Field(gt=0)] | None = Field(
         None, description="largest model.onnx, in MB", examples=[8.0]
+    )
+    max_group_drop: Annotated[float, Field(ge=0)] | None = Field(
+        None,
+        description="largest loss of the metric in any of the groups of data.groups",
+        examples=[0.02],
+    )
+    max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="largest p99 of one inference; held only where a device is asked (--on)",
+        examples=[20.0],
     )
 
 
@@ -123,11 +180,15 @@ def load(where: Path) -> Project:
             "there is no project file", where=str(file), hint="`yardarm init` writes one"
         )
     body = read_toml(file)
-    if "root" in body:
-        raise InvalidInput("unknown key", where=f"{file}: root")
+    metric = body.get("metric", {})
+    for table, path in ((body, "root"), (metric, "metric.root")):
+        if isinstance(table, dict) and "root" in table:
+            raise InvalidInput("unknown key", where=f"{file}: {path}")
+    root = {"root": file.parent.resolve()}
+    found = {"metric": metric | root} if isinstance(metric, dict) else {}
     try:
         # Through JSON mode, so that TOML's arrays may fill tuples while types stay strict.
-        return Project.model_validate(_tuples(body) | {"root": file.parent.resolve()})
+        return Project.model_validate(_tuples(body) | _tuples(found) | root)
     except ValidationError as error:
         raise invalid(file, error) from None
 

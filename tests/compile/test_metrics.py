@@ -37,7 +37,7 @@ def test_top1_scores_each_sample() -> None:
 @pytest.mark.parametrize(
     ("metric", "labels", "output", "message"),
     [
-        ("top7", np.zeros(3, int), "y", "no metric 'top7'"),
+        ("cosine", np.zeros(3, int), "y", "of one shape"),
         ("top1", np.zeros(3, int), "z", "no output 'z'"),
         ("top1", np.zeros(4, int), "y", "one label a sample"),
         ("top1", np.zeros(3), "y", "labels are integers"),

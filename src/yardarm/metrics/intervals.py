@@ -1,70 +1,15 @@
-"""Scores of outputs against labels, and what they let us say with confidence.
-
-All intervals are two-sided at 95 %.
-"""
+"""What scores of 0 and 1 let us say with confidence. All intervals are two-sided at 95 %."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yardarm.artifacts import Estimate
-from yardarm.errors import InvalidInput
 
 Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
-
-
-def scores(
-    metric: str,
-    outputs: Mapping[str, NDArray[np.generic]],
-    labels: NDArray[np.generic],
-    output: str | None,
-) -> NDArray[np.float64]:
-    """One score a sample; their mean is the metric.
-
-    Args:
-        metric: "top1": 1 where the argmax of the output is the label, else 0.
-        outputs: by name, sample axis first; for "top1" [N, classes].
-        labels: [N] integers.
-        output: the output that is scored; None: the first.
-
-    Returns:
-        float64 [N].
-
-    Raises:
-        InvalidInput: no such metric or output, or shapes that don't match.
-    """
-    if metric != "top1":
-        raise InvalidInput(f"there is no metric {metric!r}", where="metric.name")
-    chosen = output if output is not None else next(iter(outputs))
-    if chosen not in outputs:
-        raise InvalidInput(
-            f"the model has no output {chosen!r} (it has: {', '.join(outputs)})",
-            where="metric.output",
-        )
-    return _top1(outputs[chosen], labels)
-
-
-def _top1(values: NDArray[np.generic], labels: NDArray[np.generic]) -> NDArray[np.float64]:
-    if values.ndim != 2 or labels.shape != values.shape[:1]:
-        raise InvalidInput(
-            "top1 needs outputs [samples, classes] and one label a sample, "
-            f"found {list(values.shape)} and {list(labels.shape)}",
-            where="metric",
-        )
-    if labels.dtype.kind not in "iu":
-        raise InvalidInput(f"labels are integers for top1, found {labels.dtype}", where="metric")
-    if labels.size and not 0 <= labels.min() <= labels.max() < values.shape[1]:
-        raise InvalidInput(
-            f"labels run from {labels.min()} to {labels.max()}, "
-            f"but the output has the classes 0 to {values.shape[1] - 1}",
-            where="metric",
-            hint="number the labels as the model's output does",
-        )
-    return np.asarray(np.argmax(values, axis=1) == labels, dtype=np.float64)
 
 
 def estimate(values: NDArray[np.float64]) -> Estimate:
@@ -96,13 +41,18 @@ def paired_drop(before: NDArray[np.float64], after: NDArray[np.float64]) -> Esti
 
     The square-and-add interval with the correlation of the pairs: method 10 in
     R. G. Newcombe, "Improved confidence intervals for the difference between binomial
-    proportions based on paired data", Statistics in Medicine 17, 1998.
+    proportions based on paired data", Statistics in Medicine 17, 1998. Where no sample differs,
+    it reaches at least to what Wilson's interval allows for the share of samples that would:
+    z² / (N + z²).
 
     Args:
         before, after: float64 [N] of 0 and 1, N ≥ 1, the same samples in the same order.
     """
     low, high = _newcombe(before, after)
     drop = float((before - after).mean())
+    if np.array_equal(before, after):
+        unseen = wilson(0, len(before))[1]
+        low, high = min(low, -unseen), max(high, unseen)
     return Estimate(drop, min(low, drop), max(high, drop), len(before), "newcombe-paired")
 
 
