@@ -12,7 +12,7 @@ from yardarm.artifacts import Estimate
 from yardarm.errors import InvalidInput
 from yardarm.metrics import resampling
 from yardarm.metrics.intervals import Z, estimate, paired_drop
-from yardarm.metrics.judging import Judged, Outputs, Scores, judged
+from yardarm.metrics.judging import Judged, Outputs, Parts, Scores, judged
 from yardarm.project import MetricSection
 
 Array = NDArray[np.generic]
@@ -25,8 +25,8 @@ class Comparison:
     Attributes:
         before, after: the metric as it defines itself.
         drop: positive where `after` is worse, whichever direction the metric has.
-        discordance: share of samples whose score differs; for a callable that gives one
-            float, whose outputs differ.
+        discordance: share of samples whose score differs, or whose part in an F1; for a callable
+            that gives one float, whose first output differs.
     """
 
     before: Estimate
@@ -74,7 +74,7 @@ def compare(
         )
     sign = -1.0 if section.better_when_lower else 1.0
     figures = _figures((first, second), (one, two), len(labels), sign, clusters)
-    return Comparison(*figures, _discordance(first, second, before, after))
+    return Comparison(*figures, _discordance((one, two), (before, after)))
 
 
 def by_group(
@@ -140,8 +140,8 @@ def _figures(
     shares = _shares(first, second, sign)
     if shares and clusters is None:
         return shares
-    one, two = float(np.mean(first)), float(np.mean(second))
-    points = one, two, sign * (one - two)
+    drop = np.mean(np.subtract(first, second))  # of the pairs: rounds less than their means
+    points = float(np.mean(first)), float(np.mean(second)), sign * float(drop)
     if clusters is None:
         table = resampling.bootstrapped(sides, samples, min(side.resamples for side in sides))
         found = [resampling.bootstrap(*pair, samples) for pair in _columns(points, table, sign)]
@@ -183,14 +183,18 @@ def _binary(scores: Scores) -> bool:
     return bool(np.isin(scores, (0.0, 1.0)).all())
 
 
-def _discordance(
-    first: Scores | float, second: Scores | float, before: Outputs, after: Outputs
-) -> float:
-    if not isinstance(first, float) and not isinstance(second, float):
-        return float(np.mean(first != second))
+def _discordance(sides: tuple[Judged, Judged], outputs: tuple[Outputs, Outputs]) -> float:
+    one, two = sides
+    if isinstance(one, Parts) and isinstance(two, Parts):
+        return float(np.mean(np.any(one.table != two.table, axis=1)))
+    before, after = outputs
+    same = [np.array_equal(*pair) for pair in zip(*_first(before, after), strict=True)]
+    return 1.0 - float(np.mean(same))
+
+
+def _first(before: Outputs, after: Outputs) -> tuple[Array, Array]:
     name = next(iter(before))
-    pairs = zip(before[name], after[name], strict=True)
-    return float(np.mean([not np.array_equal(one, two) for one, two in pairs]))
+    return before[name], after[name]
 
 
 def _check_length(values: Array, samples: int, where: str) -> None:
