@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from yardarm import metrics
 from yardarm.errors import InvalidInput
-from yardarm.metrics import resampling
+from yardarm.metrics import builtin, resampling
 from yardarm.project import MetricSection
 
 pairs = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
@@ -171,6 +171,13 @@ def test_f1_ignores_classes_that_no_label_has() -> None:
     )
 
 
+def test_f1_of_some_samples_counts_the_classes_among_them() -> None:
+    # Columns: hits of both classes, then false alarms, then misses.
+    assert builtin.f1(np.array([[3.0, 0, 0, 0, 1, 0]])).tolist() == [6 / 7]
+    assert builtin.f1(np.array([[3.0, 0, 0, 2, 1, 0]])).tolist() == [6 / 7]
+    assert builtin.f1(np.array([[0.0, 0, 0, 0, 0, 0], [0.0, 0, 1, 1, 0, 0]])).tolist() == [1, 0]
+
+
 @pytest.mark.parametrize("shape", [(6,), (6, 1)])
 def test_single_values_are_decided_by_the_threshold(shape: tuple[int, ...]) -> None:
     outputs = {"y": np.array([0.1, 0.4, 0.5, 0.6, 0.9, 0.2]).reshape(shape)}
@@ -298,6 +305,7 @@ def test_so_many_samples_as_are_needed_decide(max_drop: float) -> None:
 def test_an_unchanged_model_needs_the_fewest() -> None:
     same = repeated(95, 0, 0, 5)
     assert same.discordance == 0
+    assert same.drop.high == -same.drop.low == pytest.approx(metrics.wilson(0, 100)[1])
     assert metrics.needed(same, 0.005) == metrics.fewest(0.005) == 765
 
 
