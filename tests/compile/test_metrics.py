@@ -303,9 +303,9 @@ def test_so_many_samples_as_are_needed_decide(max_drop: float) -> None:
 
 
 def test_an_unchanged_model_needs_the_fewest() -> None:
-    same = repeated(95, 0, 0, 5)
+    same = repeated(9500, 0, 0, 500)
     assert same.discordance == 0
-    assert same.drop.high == -same.drop.low == pytest.approx(metrics.wilson(0, 100)[1])
+    assert same.drop.high == -same.drop.low == pytest.approx(metrics.wilson(0, 10_000)[1])
     assert metrics.needed(same, 0.005) == metrics.fewest(0.005) == 765
 
 
