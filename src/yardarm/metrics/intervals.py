@@ -42,8 +42,7 @@ def paired_drop(before: NDArray[np.float64], after: NDArray[np.float64]) -> Esti
     The square-and-add interval with the correlation of the pairs: method 10 in
     R. G. Newcombe, "Improved confidence intervals for the difference between binomial
     proportions based on paired data", Statistics in Medicine 17, 1998. Where no sample differs,
-    it reaches at least to what Wilson's interval allows for the share of samples that would:
-    z² / (N + z²).
+    it reaches to what Wilson's interval allows for the share of samples that would: z² / (N + z²).
 
     Args:
         before, after: float64 [N] of 0 and 1, N ≥ 1, the same samples in the same order.
@@ -52,7 +51,7 @@ def paired_drop(before: NDArray[np.float64], after: NDArray[np.float64]) -> Esti
     drop = float((before - after).mean())
     if np.array_equal(before, after):
         unseen = wilson(0, len(before))[1]
-        low, high = min(low, -unseen), max(high, unseen)
+        low, high = -unseen, unseen
     return Estimate(drop, min(low, drop), max(high, drop), len(before), "newcombe-paired")
 
 
