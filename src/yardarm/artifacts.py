@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from yardarm.digest import Digest
 
@@ -82,6 +82,26 @@ class Estimate:
     high: float
     samples: int
     method: str
+
+
+class Probe(Protocol):
+    """A device that is asked how fast models run on it.
+
+    Attributes:
+        name: the device's.
+        emulated: its times are not those of the hardware that it stands for.
+    """
+
+    name: str
+    emulated: bool
+
+    def latency_ms(self, model: bytes) -> float:
+        """The median of single inferences, one sample each, in milliseconds."""
+        ...
+
+    def operators(self, model: bytes) -> list[dict[str, Any]]:
+        """Time by operator; the rows of `yardarm.compile.profiling`."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,12 @@ class DataSection(_Section):
         description="name of an array in the evaluation set: accuracy is told for each value",
         examples=["person"],
     )
+    clusters: str | None = Field(
+        None,
+        description="name of an array that tells which samples depend on each other (a person, "
+        "a recording): intervals allow for it",
+        examples=["person"],
+    )
     batch: Annotated[int, Field(ge=0)] = Field(
         32, description="samples a batch; 0 feeds each sample as it is, without a batch axis"
     )
