@@ -1,0 +1,147 @@
+"""Kernels brought back to the nodes that they stand for.
+
+Fusing keeps the name of the last tensor, renaming keeps the node's or the tensor's name as a
+beginning, and what only moves memory belongs to whoever needs it moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from onnx import ModelProto
+
+from yardarm.compile.kernels import Kernel
+
+DEPTH = 64
+"""Steps that are followed along a graph in search of a node that is known."""
+
+
+class _Vertex(Protocol):
+    """A node or a kernel."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> Sequence[str]: ...
+    @property
+    def outputs(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a model, as far as it matters here."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+V = TypeVar("V", bound=_Vertex)
+
+
+@dataclass(frozen=True)
+class Graph(Generic[V]):
+    """Who makes and who takes a tensor."""
+
+    vertices: Sequence[V]
+    producer: Mapping[str, V] = field(default_factory=dict)
+    consumers: Mapping[str, list[V]] = field(default_factory=dict)
+
+    @staticmethod
+    def of(vertices: Sequence[V]) -> Graph[V]:
+        producer = {name: vertex for vertex in vertices for name in vertex.outputs if name}
+        consumers: dict[str, list[V]] = {}
+        for vertex in vertices:
+            for name in vertex.inputs:
+                consumers.setdefault(name, []).append(vertex)
+        return Graph(vertices, producer, consumers)
+
+    def after(self, vertex: V) -> Iterator[V]:
+        for name in vertex.outputs:
+            yield from self.consumers.get(name, ())
+
+    def before(self, vertex: V) -> Iterator[V]:
+        for name in vertex.inputs:
+            if name in self.producer:
+                yield self.producer[name]
+
+
+def nodes_of(model: ModelProto) -> tuple[Node, ...]:
+    return tuple(
+        Node(node.name, node.op_type, tuple(node.input), tuple(node.output))
+        for node in model.graph.node
+    )
+
+
+def attribute(kernels: Sequence[Kernel], nodes: Sequence[Node]) -> dict[str, tuple[str, ...]]:
+    """For each kernel the names of the nodes that it stands for, in the model's order.
+
+    Several kernels may stand for one node. A kernel that only moves memory stands for the
+    node whose input it prepares.
+    """
+    graph, running = Graph.of(nodes), Graph.of(kernels)
+    held: dict[str, set[str]] = {k.name: _by_tensor(k, graph) for k in kernels}
+    told = {name for names in held.values() for name in names}
+    for kernel in kernels:
+        held[kernel.name] |= {name for name in _by_name(kernel, graph) if name not in told}
+    add_fused(held, graph)
+    for kernel in kernels:
+        held[kernel.name] = held[kernel.name] or _beside(kernel, running, held)
+    order = {node.name: place for place, node in enumerate(nodes)}
+    return {name: tuple(sorted(names, key=order.__getitem__)) for name, names in held.items()}
+
+
+def _by_tensor(kernel: Kernel, graph: Graph[Node]) -> set[str]:
+    return {graph.producer[name].name for name in kernel.outputs if name in graph.producer}
+
+
+def _by_name(kernel: Kernel, graph: Graph[Node]) -> set[str]:
+    """The maker of the tensor, or the node of a like operator, whose name the kernel's begins
+    with: engines name what they fuse after either."""
+    named = {node.name: node for node in graph.vertices}
+    for name in _shortened(kernel.name):
+        node = named.get(name)
+        if node and (node.op in kernel.op or kernel.op in node.op):
+            return {node.name}
+        if name in graph.producer:
+            return {graph.producer[name].name}
+    return set()
+
+
+def _shortened(name: str) -> Iterator[str]:
+    """`a_nchwc_token_7`, `a_nchwc_token`, `a_nchwc`, `a`."""
+    while name:
+        yield name
+        name = name[: max(name.rfind("_"), name.rfind("/"), 0)]
+
+
+def add_fused(held: dict[str, set[str]], graph: Graph[Node]) -> None:
+    """Nodes without a kernel of their own went into the one of a node after them; add them."""
+    home = {name: kernel for kernel, names in held.items() for name in names}
+    for node in reversed(graph.vertices):
+        if node.name in home:
+            continue
+        into = next((home[after.name] for after in graph.after(node) if after.name in home), None)
+        if into is not None:
+            home[node.name] = into
+            held[into].add(node.name)
+
+
+def _beside(kernel: Kernel, running: Graph[Kernel], held: Mapping[str, set[str]]) -> set[str]:
+    """The nodes of the first kernel after it that has some; else of one before it."""
+    for step in (running.after, running.before):
+        edge, seen = list(step(kernel)), {kernel.name}
+        for _ in range(DEPTH):
+            if not edge:
+                break
+            for other in edge:
+                if held[other.name]:
+                    return set(held[other.name])
+            seen |= {other.name for other in edge}
+            edge = [
+                further for other in edge for further in step(other) if further.name not in seen
+            ]
+    return set()
