@@ -9,6 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
+from yardarm.compile import checking, operators
 from yardarm.datasets import Tensor
 from yardarm.errors import InvalidInput, Unsupported
 
@@ -52,11 +53,9 @@ def _read(file: Path) -> ModelProto:
 
 
 def _check(model: ModelProto, file: Path) -> None:
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InvalidInput(f"not a valid ONNX model: {reason}", where=str(file)) from None
+    operators.check(model)
+    if told := checking.breach(model):
+        raise InvalidInput(f"not a valid ONNX model: {told}", where=str(file))
 
 
 def opset(model: ModelProto) -> int:

@@ -1,27 +1,38 @@
 """The model brought into the shape that the quantizer and the device can take.
 
-Raised to an operator set that the target knows, batch norms folded, constants turned into
-initializers, nodes named, types inferred. It must then still answer as it did.
+Tidied, raised or lowered to an operator set that the target knows, batch norms folded,
+spelled-out activations gathered, shared weights split, nodes named, types inferred. It must
+then still answer as it did: each change that it can do without is given up before that.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto
 
 from yardarm.artifacts import Layout
-from yardarm.compile import importing, session
-from yardarm.compile.session import Engine
-from yardarm.errors import Unsupported, VerificationFailed
+from yardarm.compile import (
+    agreement,
+    hard_swish,
+    importing,
+    operators,
+    opsets,
+    session,
+    shapes,
+    sharing,
+    tidying,
+)
+from yardarm.compile.session import Arrays, Engine
+from yardarm.errors import Unsupported, VerificationFailed, YardarmError
 
-TOLERANCE = 1e-3  # of an output's range: folding and fusing reorder float32 sums
+GROWTH = 1 << 20  # bytes that folded constants may add; a filled tensor can be huge
 
 
 def normalise(
@@ -34,102 +45,95 @@ def normalise(
     """A new model that answers like `model`, checked on the batch `sample`.
 
     Raises:
-        Unsupported: no way into the operator sets, or onnxruntime can't load it.
-        VerificationFailed: it answers otherwise, however carefully it is changed.
+        Unsupported: no way into the operator sets, or onnxruntime can't load it (the node is
+            named).
+        VerificationFailed: it answers otherwise, however carefully it is changed; the output
+            is named.
     """
-    expected = Engine(model, layout=layout).run(sample)
-    raised = within(model, opset_min, opset_max)
-    for optimised in (True, False):
-        candidate = _prepare(_optimised(raised) if optimised else raised)
-        if _agree(expected, Engine(candidate, layout=layout).run(sample)):
+    expected = _answers(model, sample, layout)
+    reason = ""
+    for candidate in _candidates(model, opset_min, opset_max):
+        try:
+            found = Engine(candidate, layout=layout).run(sample)
+        except YardarmError as error:
+            reason = reason or str(error)
+            continue
+        differs = agreement.difference(expected, found)
+        if not differs:
             return candidate
+        reason = reason or differs
     raise VerificationFailed(
-        "the model answers differently after the change of its operator set",
-        where=f"operator set {importing.opset(model)} to {importing.opset(raised)}",
+        f"the model answers differently after the change of its operator set: {reason}",
+        where=f"operator set {importing.opset(model)}, to one of {opset_min} to {opset_max}",
         hint="export the model again with a newer operator set",
     )
 
 
-def within(model: ModelProto, opset_min: int, opset_max: int) -> ModelProto:
-    """The model in the nearest operator set of [opset_min, opset_max].
-
-    Raises:
-        Unsupported: an operator has no counterpart there; it is quoted.
-    """
-    have = importing.opset(model)
-    want = min(max(have, opset_min), opset_max)
-    if have == want:
-        return model
+def _answers(model: ModelProto, sample: session.Feed, layout: Layout | None) -> Arrays:
     try:
-        return onnx.version_converter.convert_version(model, want)
-    except Exception as error:  # noqa: BLE001  the converter raises whatever its C++ meets
-        reason = str(error).strip().splitlines()[0][:200]
-        raise Unsupported(
-            f"can't be converted from operator set {have} to {want}: {reason}",
-            where="model",
-            hint=f"export it again with an operator set from {opset_min} to {opset_max}",
-        ) from None
+        return Engine(model, layout=layout).run(sample)
+    except Unsupported as error:
+        raise operators.explained(model, error) from None
 
 
-def _optimised(model: ModelProto) -> ModelProto:
+def _candidates(model: ModelProto, lowest: int, highest: int) -> Iterator[ModelProto]:
+    """Models that should answer like `model`, the best first."""
+    plain = tidying.tidied(model)
+    try:
+        # Folded before, too: the converter writes less where shapes are known.
+        for raised in opsets.ways(_folded(plain), lowest, highest):
+            yield _finished(_gathered(_folded(raised), highest), model)
+            yield _finished(_folded(raised), model)
+    except Unsupported:
+        pass
+    for raised in opsets.ways(plain, lowest, highest):
+        yield _finished(_gathered(raised, highest), model)
+        yield _finished(raised, model)
+
+
+def _gathered(model: ModelProto, highest: int) -> ModelProto:
+    """Hard-swish put together, in the operator set that has it where the target takes that."""
+    have = importing.opset(model)
+    if have < hard_swish.SINCE <= highest and hard_swish.spelled_out(model):
+        model = opsets.converted(model, hard_swish.SINCE) or model
+    return hard_swish.gathered(tidying.tidied(model), importing.opset(model))
+
+
+def _folded(model: ModelProto) -> ModelProto:
     """Batch norms folded into convolutions and constants folded, by onnxruntime's basic
     level, which stays within ONNX's own operators."""
+    folded = _optimised(model)
+    if folded.ByteSize() > model.ByteSize() + GROWTH:
+        folded = _optimised(model, leave=["ConstantFolding"])
+    return folded
+
+
+def _optimised(model: ModelProto, leave: list[str] | None = None) -> ModelProto:
     options = session.settings()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         options.optimized_model_filepath = str(file)
-        Engine(model, options)
-        folded = onnx.load(file)
-    used = {node.domain for node in folded.graph.node}
-    known = {entry.domain for entry in model.opset_import}
-    kept = [entry for entry in folded.opset_import if entry.domain in used | known]
-    del folded.opset_import[:]
-    folded.opset_import.extend(kept)
-    return folded
+        Engine(model, options, layout=shapes.ANY_LENGTH, leave=leave)
+        return tidying.tidied(onnx.load(file))
 
 
-def _prepare(model: ModelProto) -> ModelProto:
-    prepared = ModelProto()
-    prepared.CopyFrom(model)
-    _lift_constants(prepared)
-    _name_nodes(prepared)
-    try:
-        return onnx.shape_inference.infer_shapes(prepared)
-    except Exception:  # noqa: BLE001  inference is a help: tensors of unknown type stay float
-        return prepared
+def _finished(model: ModelProto, original: ModelProto) -> ModelProto:
+    """Tidy, split, named and typed; documentation and metadata are the original's."""
+    finished = sharing.split(tidying.tidied(model))
+    opsets.settle(finished)
+    _name_nodes(finished)
+    _describe(finished, original)
+    return shapes.inferred(finished)
 
 
-def _lift_constants(model: ModelProto) -> None:
-    kept = []
-    for node in model.graph.node:
-        tensor = _constant(node)
-        if tensor is None:
-            kept.append(node)
-        else:
-            tensor.name = node.output[0]
-            model.graph.initializer.append(tensor)
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-
-
-def _constant(node: NodeProto) -> TensorProto | None:
-    if node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
-        return None
-    held = node.attribute[0]
-    match held.name:
-        case "value":
-            tensor = TensorProto()
-            tensor.CopyFrom(held.t)
-            return tensor
-        case "value_float" | "value_floats":
-            value = onnx.helper.get_attribute_value(held)
-            return numpy_helper.from_array(np.asarray(value, np.float32))
-        case "value_int" | "value_ints":
-            value = onnx.helper.get_attribute_value(held)
-            return numpy_helper.from_array(np.asarray(value, np.int64))
-        case _:
-            return None
+def _describe(model: ModelProto, original: ModelProto) -> None:
+    model.doc_string, model.domain = original.doc_string, original.domain
+    model.producer_name, model.producer_version = original.producer_name, original.producer_version
+    model.model_version = original.model_version
+    model.graph.name, model.graph.doc_string = original.graph.name, original.graph.doc_string
+    del model.metadata_props[:]
+    model.metadata_props.extend(original.metadata_props)
 
 
 def _name_nodes(model: ModelProto) -> None:
@@ -141,20 +145,3 @@ def _name_nodes(model: ModelProto) -> None:
         while node.name in taken:
             node.name += "_"
         taken.add(node.name)
-
-
-def _agree(
-    expected: Mapping[str, NDArray[np.generic]], found: Mapping[str, NDArray[np.generic]]
-) -> bool:
-    return all(_close(expected[name], found[name]) for name in expected)
-
-
-def _close(expected: NDArray[np.generic], found: NDArray[np.generic]) -> bool:
-    if expected.shape != found.shape or expected.dtype != found.dtype:
-        return False
-    if expected.dtype.kind != "f" or not expected.size:
-        return bool(np.array_equal(expected, found))
-    spread = float(np.ptp(expected)) or float(np.abs(expected).max())
-    return bool(
-        np.allclose(expected, found, rtol=0, atol=TOLERANCE * spread + 1e-6, equal_nan=True)
-    )

@@ -27,6 +27,7 @@ class Engine:
 
     Args:
         layout: where the model has its sample axes, and which inputs are constant.
+        leave: onnxruntime's optimisers that shall not run.
 
     Raises:
         Unsupported: onnxruntime can't load the model (quotes why), or its inputs fix
@@ -39,12 +40,16 @@ class Engine:
         options: onnxruntime.SessionOptions | None = None,
         *,
         layout: Layout | None = None,
+        leave: Sequence[str] | None = None,
     ) -> None:
         self.layout = layout or Layout()
         source = str(model) if isinstance(model, Path) else model.SerializeToString()
         try:
             self._session = onnxruntime.InferenceSession(
-                source, options or settings(), providers=["CPUExecutionProvider"]
+                source,
+                options or settings(),
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=leave and list(leave),
             )
         except Exception as error:  # noqa: BLE001  onnxruntime's errors share no public base
             raise Unsupported(_reason(error), where="onnxruntime loading the model") from None
@@ -52,6 +57,10 @@ class Engine:
         self.inputs: tuple[str, ...] = tuple(entry.name for entry in self._session.get_inputs())
         self._moving = [name for name in self.inputs if name not in self.layout.constant]
         self._length = self._fixed_length() if self.layout.batch else 1
+
+    def types(self) -> dict[str, tuple[str, list[int | str | None]]]:
+        """Each output's type, as in "tensor(float)", and its shape."""
+        return {out.name: (out.type, out.shape) for out in self._session.get_outputs()}
 
     def samples(self, feed: Feed) -> int:
         """How many samples a feed holds."""
