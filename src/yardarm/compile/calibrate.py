@@ -2,77 +2,140 @@
 
 Tensors are seen batch by batch and only their histograms are kept, so memory depends
 neither on the number of samples nor, beyond one small batch, on the model's activations.
+What is seen depends neither on the length of batches nor on the order of samples: a value is
+counted or not by its place within its sample.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-from yardarm.compile.histogram import Histogram
-from yardarm.compile.session import Engine
+from yardarm.compile import passes, variety
+from yardarm.compile.exposing import Probe, exposing, extents
+from yardarm.compile.observed import Observed
+from yardarm.compile.passes import Passes
+from yardarm.compile.session import Arrays
+from yardarm.compile.variety import Variety
 from yardarm.datasets import Dataset
 from yardarm.events import Step
 
-KEPT = 4_096  # values of one tensor and sample that are counted: more change no range
-WORKING_SET = 32_000_000  # bytes of activations held at a time
+__all__ = ["Observed", "calibrate", "floats"]
+
+MEMORY_LIMIT = 512_000_000  # bytes of activations held at a time, unless the caller says
+NUMBERS = "fiub"  # kinds of arrays that have extremes
+CHANNELS = frozenset({"Conv", "ConvTranspose"})  # operators whose answers have them on axis 1
+SUMS = frozenset({"Conv", "Gemm", "Add", "BatchNormalization"})
 
 
-@dataclass
-class Observed:
-    """A tensor over the whole set: its exact extremes and mean, and counted values."""
+def calibrate(
+    model: ModelProto,
+    dataset: Dataset,
+    step: Step,
+    *,
+    names: Iterable[str] | None = None,
+    memory_limit: int | None = None,
+) -> dict[str, Observed]:
+    """Run the set through the model and watch its inputs and its float32 tensors.
 
-    low: float = np.inf
-    high: float = -np.inf
-    total: float = 0.0
-    count: int = 0
-    histogram: Histogram = field(default_factory=Histogram)
+    A sum that only a Relu or Clip reads is seen as that passes it on: what is cut off needs
+    no range, and onnxruntime computes both at once if nobody asks for what is between.
 
-    @property
-    def finite(self) -> bool:
-        return bool(np.isfinite(self.low) and np.isfinite(self.high))
-
-    @property
-    def mean(self) -> float:
-        return self.total / self.count
-
-    def add(self, values: NDArray[np.generic], samples: int) -> None:
-        """Take in a batch of `samples` samples; not empty, numbers of any type."""
-        low, high = float(np.min(values)), float(np.max(values))
-        self.low, self.high = float(np.minimum(self.low, low)), float(np.maximum(self.high, high))
-        if not self.finite:
-            return
-        self.total += _total(values, samples)
-        self.count += values.size
-        self.histogram.add(_thinned(values, samples), max(abs(low), abs(high)))
-
-
-def calibrate(model: ModelProto, dataset: Dataset, step: Step) -> dict[str, Observed]:
-    """Run the set through the model and watch its inputs and every float32 tensor.
-
-    Fewer samples at a time than the layout says where their activations would not fit.
+    Args:
+        names: the inner tensors to watch; default: every float32 one.
+        memory_limit: bytes of activations to hold at a time. Where one sample's are more,
+            the set is run through as many times as it takes.
 
     Returns:
         by tensor name; tensors that stayed empty are missing.
+
+    Raises:
+        InvalidInput: the limit is too low for a tensor (named); a float input whose values
+            are all the same, or samples that are.
+        VerificationFailed: onnxruntime gives up.
     """
-    inner = floats(model)
-    engine = Engine(_exposing(model, inner), layout=dataset.layout)
-    names = [*engine.inputs, *(name for name in inner if name not in engine.inputs)]
-    size = min(dataset.layout.size, _affordable(engine, dataset))
-    observed: dict[str, Observed] = {}
-    done = 0
-    for feed, answers in engine.over(dataset, size):
-        samples = engine.samples(feed)
-        for name in names:
-            values = answers[name] if name in answers else feed[name]
-            if values.size:
-                observed.setdefault(name, Observed()).add(values, samples)
-        done += samples
-        step.advance(done, dataset.samples, "samples")
-    return observed
+    chosen = floats(model) if names is None else list(names)
+    through = _passed_on(model)
+    watched = list(dict.fromkeys(through.get(name, name) for name in chosen))
+    plan = _plan(model, watched, dataset, memory_limit or MEMORY_LIMIT)
+    watch = _Watch(_channelled(model, through), dataset)
+    for turn, group in enumerate(plan.groups):
+        for done in watch.run(model, plan, group, inputs=turn == 0):
+            step.advance(
+                turn * dataset.samples + done, len(plan.groups) * dataset.samples, "samples"
+            )
+        watch.check(step)
+    seen = watch.observed
+    return seen | {name: seen[through[name]] for name in chosen if through.get(name) in seen}
+
+
+class _Watch:
+    """What was seen so far."""
+
+    def __init__(self, channelled: frozenset[str], dataset: Dataset) -> None:
+        self.observed: dict[str, Observed] = {}
+        self._channelled = channelled
+        self._dataset = dataset
+        self._variety = Variety(dataset.layout)
+
+    def run(
+        self, model: ModelProto, plan: Passes, group: Sequence[str], *, inputs: bool
+    ) -> Iterator[int]:
+        """Run the whole set and watch a group of tensors; yields how many samples are done."""
+        probe = Probe(exposing(model, group), layout=self._dataset.layout)
+        done = 0
+        for feed in self._dataset.batches(plan.size, probe.inputs):
+            samples = probe.samples(feed)
+            if inputs:
+                self._variety.add(feed)
+                self._inputs(feed, samples, done)
+            answers = probe.look(feed)
+            for name in group:
+                values = answers.pop(name)
+                spread = _spread(values) if name in self._channelled else None
+                self._add(name, plan.rows(name, values, samples), done, spread)
+            done += samples
+            yield done
+
+    def check(self, step: Step) -> None:
+        variety.check(self._dataset, self.observed, self._variety, step)
+
+    def _inputs(self, feed: Arrays, samples: int, first: int) -> None:
+        for name, values in feed.items():
+            if name in self._dataset.layout.constant:
+                self._add(name, np.broadcast_to(values, (samples, *values.shape)), first)
+            elif values.dtype == object:  # samples of unequal shapes
+                for place, sample in enumerate(values):
+                    self._add(name, np.asarray(sample)[None], first + place)
+            else:
+                self._add(name, values, first)
+
+    def _add(
+        self,
+        name: str,
+        rows: NDArray[np.generic],
+        first: int,
+        spread: tuple[int, int] | None = None,
+    ) -> None:
+        if rows.size and rows.dtype.kind in NUMBERS:
+            self.observed.setdefault(name, Observed()).add(rows, first, spread)
+
+
+def _spread(values: NDArray[np.generic]) -> tuple[int, int]:
+    return values.shape[1], math.prod(values.shape[2:])
+
+
+def _plan(model: ModelProto, names: Sequence[str], dataset: Dataset, limit: int) -> Passes:
+    fed = [value.name for value in _fed(model)]
+    inner = [name for name in names if name not in fed]
+    feed = next(iter(dataset.batches(1, fed)))
+    found, length = extents(model, inner, feed, dataset.layout)
+    return passes.plan(found, batch=dataset.layout.size, length=length, limit=limit)
 
 
 def floats(model: ModelProto) -> list[str]:
@@ -83,50 +146,44 @@ def floats(model: ModelProto) -> list[str]:
 def _values(model: ModelProto) -> list[ValueInfoProto]:
     graph = model.graph
     made = {name for node in graph.node for name in node.output}
-    filled = {tensor.name for tensor in graph.initializer}
-    fed = [value for value in graph.input if value.name not in filled]
     inner = [value for value in graph.value_info if value.name in made]
-    return [*fed, *inner, *graph.output]
+    return [*_fed(model), *inner, *graph.output]
+
+
+def _fed(model: ModelProto) -> list[ValueInfoProto]:
+    filled = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in filled]
 
 
 def _is_float(value: ValueInfoProto) -> bool:
     return bool(value.type.tensor_type.elem_type == TensorProto.FLOAT)
 
 
-def _exposing(model: ModelProto, names: list[str]) -> ModelProto:
-    """The model with the tensors `names` among its outputs, inputs left out."""
-    exposed = ModelProto()
-    exposed.CopyFrom(model)
-    wanted = set(names) - {value.name for value in (*model.graph.output, *model.graph.input)}
-    exposed.graph.output.extend(v for v in model.graph.value_info if v.name in wanted)
-    return exposed
+def _passed_on(model: ModelProto) -> dict[str, str]:
+    """Sums that one Relu or Clip reads and nobody else, to what it makes of them."""
+    graph = model.graph
+    readers = Counter(name for node in graph.node for name in node.input)
+    readers.update(value.name for value in graph.output)
+    readers.update(name for node in graph.node for name in _captured(node))
+    sums = {name for node in graph.node if node.op_type in SUMS for name in node.output[:1]}
+    return {
+        node.input[0]: node.output[0]
+        for node in graph.node
+        if node.op_type in ("Relu", "Clip")
+        and node.input[0] in sums
+        and readers[node.input[0]] == 1
+    }
 
 
-def _affordable(engine: Engine, dataset: Dataset) -> int:
-    """How many samples' activations fit the working set, judged by the first sample."""
-    _, answers = next(engine.over(dataset, 1))
-    return max(1, WORKING_SET // max(1, sum(values.nbytes for values in answers.values())))
+def _captured(node: NodeProto) -> Iterator[str]:
+    """What the bodies of an If, a Loop or a Scan read, from outside or inside."""
+    for attribute in node.attribute:
+        for graph in (attribute.g, *attribute.graphs):
+            for inner in graph.node:
+                yield from (*inner.input, *_captured(inner))
+            yield from (value.name for value in graph.output)
 
 
-def _total(values: NDArray[np.generic], samples: int) -> float:
-    """The sum in float64; quicker in float32 within a sample where that does not overflow."""
-    rows = _rows(values, samples)
-    if rows.dtype == np.float32:
-        with np.errstate(over="ignore", invalid="ignore"):
-            quick = float(rows.sum(axis=1).sum(dtype=np.float64))
-        if np.isfinite(quick):
-            return quick
-    return float(rows.sum(dtype=np.float64))
-
-
-def _rows(values: NDArray[np.generic], samples: int) -> NDArray[np.generic]:
-    """One row a sample; a single row where the first axis is not the samples'."""
-    return values.reshape(samples if values.shape[:1] == (samples,) else 1, -1)
-
-
-def _thinned(values: NDArray[np.generic], samples: int) -> NDArray[np.generic]:
-    """Every so-manieth value of each sample, so that what is counted of a sample does not
-    depend on its batch. An odd stride does not lock onto rows or channels of even length."""
-    rows = _rows(values, samples)
-    stride = -(-rows.shape[1] // KEPT) | 1
-    return rows[:, ::stride]
+def _channelled(model: ModelProto, through: Mapping[str, str]) -> frozenset[str]:
+    made = [node.output[0] for node in model.graph.node if node.op_type in CHANNELS]
+    return frozenset(through.get(name, name) for name in made)

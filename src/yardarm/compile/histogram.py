@@ -8,16 +8,18 @@ largest magnitude alone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 SIDE = 2048  # bins on either side of zero
+BINS = 2 * SIDE
 FINEST = -150  # exponent of the narrowest bin: float32's smallest number has 2^-149
+QUICK = range(-120, 1)  # exponents at which float32 scales exactly: up, and not to infinity
 
 
-@dataclass
+@dataclass(frozen=True)
 class Histogram:
     """Counts of values per bin. `exponent` is log2 of the bins' width.
 
@@ -25,25 +27,8 @@ class Histogram:
         counts: int64 [2 × SIDE]; bin i covers [(i − SIDE), (i − SIDE + 1)) × 2^exponent.
     """
 
-    exponent: int = FINEST
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(2 * SIDE, np.int64))
-
-    def add(self, values: NDArray[np.generic], largest: float) -> None:
-        """Count finite numbers of any type. `largest` bounds their magnitude."""
-        self._widen(largest)
-        # float64: float32 would lose the sign of what is tiny beside the bins' width.
-        scaled = values.ravel().astype(np.float64) * 2.0**-self.exponent
-        bins = np.floor(scaled).astype(np.intp)
-        self.counts += np.bincount(bins + SIDE, minlength=2 * SIDE)
-
-    def _widen(self, largest: float) -> None:
-        needed = _exponent(largest)
-        if needed > self.exponent and not self.counts.any():
-            self.exponent = needed
-        while self.exponent < needed:
-            merged = self.counts.reshape(-1, 2).sum(axis=1)
-            self.counts = np.pad(merged, SIDE // 2)
-            self.exponent += 1
+    exponent: int
+    counts: NDArray[np.int64]
 
     @property
     def edges(self) -> NDArray[np.float64]:
@@ -56,8 +41,53 @@ class Histogram:
         return float(np.interp(share * reached[-1], reached, self.edges))
 
 
-def _exponent(largest: float) -> int:
-    """The finest width with which magnitudes up to `largest` fit on one side."""
+class Tally:
+    """Counts that grow, each portion of the stream apart.
+
+    Attributes:
+        counts: int64 [portions, 2 × SIDE], bins as a histogram's.
+    """
+
+    def __init__(self, portions: int = 1) -> None:
+        self.exponent = FINEST
+        self.counts: NDArray[np.int64] = np.zeros((portions, BINS), np.int64)
+
+    def add(self, values: NDArray[np.generic], portions: NDArray[np.intp], largest: float) -> None:
+        """Count finite numbers of any type [rows, n], each row in its portion [rows].
+
+        `largest` bounds their magnitude.
+        """
+        self._widen(exponent(largest))
+        bins = _bins(values, self.exponent)
+        first = int(portions[0])
+        if len(portions) == 1 or (portions == first).all():
+            self.counts[first] += np.bincount(bins.ravel(), minlength=BINS)
+            return
+        bins += portions[:, None] * BINS
+        counted = np.bincount(bins.ravel(), minlength=self.counts.size)
+        self.counts += counted.reshape(self.counts.shape)
+
+    def _widen(self, needed: int) -> None:
+        if needed > self.exponent and not self.counts.any():
+            self.exponent = needed
+        while self.exponent < needed:
+            merged = self.counts.reshape(len(self.counts), -1, 2).sum(axis=2)
+            self.counts = np.pad(merged, [(0, 0), (SIDE // 2, SIDE // 2)])
+            self.exponent += 1
+
+
+def exponent(largest: float) -> int:
+    """The finest width with which magnitudes up to `largest` fit on one side, as log2."""
     if largest == 0:
         return FINEST
     return max(FINEST, math.frexp(largest)[1] - int(math.log2(SIDE)))
+
+
+def _bins(values: NDArray[np.generic], width: int) -> NDArray[np.intp]:
+    """The bin of each value. A product with a power of two is exact but where it underflows:
+    there float32 would lose the sign of what is tiny beside the bins' width."""
+    precise = values.dtype == np.float32 and width in QUICK
+    scaled = np.multiply(values, 2.0**-width, dtype=np.float32 if precise else np.float64)
+    bins: NDArray[np.intp] = np.floor(scaled, out=scaled).astype(np.intp)
+    bins += SIDE
+    return bins
