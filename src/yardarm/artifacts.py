@@ -88,19 +88,22 @@ class Probe(Protocol):
     """A device that is asked how fast models run on it.
 
     Attributes:
-        name: the device's.
+        name: what the user called the device.
         emulated: its times are not those of the hardware that it stands for.
     """
 
-    name: str
-    emulated: bool
+    @property
+    def name(self) -> str: ...
+    @property
+    def emulated(self) -> bool: ...
 
     def latency_ms(self, model: bytes) -> float:
         """The median of single inferences, one sample each, in milliseconds."""
         ...
 
     def operators(self, model: bytes) -> list[dict[str, Any]]:
-        """Time by operator; the rows of `yardarm.compile.profiling`."""
+        """The kernels that run, in their order: `name`, `op`, `inputs`, `outputs` (names of
+        tensors) and `us`, the median microseconds of one inference."""
         ...
 
 

@@ -1,7 +1,17 @@
 """From a model and data to a bundle: import, normalise, calibrate, search, verify."""
 
 from yardarm.compile.bundle import export
+from yardarm.compile.explain import Explanation, explain
 from yardarm.compile.pipeline import Compiled, compile_bundle, compiled
 from yardarm.compile.session import Engine, joined
 
-__all__ = ["Compiled", "Engine", "compile_bundle", "compiled", "export", "joined"]
+__all__ = [
+    "Compiled",
+    "Engine",
+    "Explanation",
+    "compile_bundle",
+    "compiled",
+    "explain",
+    "export",
+    "joined",
+]

@@ -40,6 +40,13 @@ class Kernel:
     outputs: tuple[str, ...]
     us: float
 
+    @staticmethod
+    def of(row: Mapping[str, Any]) -> Kernel:
+        """From a row of a probe's `operators`."""
+        return Kernel(
+            row["name"], row["op"], tuple(row["inputs"]), tuple(row["outputs"]), row["us"]
+        )
+
 
 def profiled(
     model: ModelProto, feed: Feed, layout: Layout, *, runs: int = RUNS

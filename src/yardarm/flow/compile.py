@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yardarm import compile as stage
 from yardarm import report
-from yardarm.compile import Compiled
+from yardarm.compile import Compiled, Explanation
 from yardarm.errors import UsageError
 from yardarm.events import Sink, silent
 from yardarm.flow.target import check_folders
@@ -27,7 +27,7 @@ def compile_project(
         YardarmError: as `yardarm.compile.compiled` does.
     """
     if output:
-        _check_target(output)
+        check_target(output)
     with workspace(where, profile, "yardarm compile") as opened:
         made = stage.compiled(opened.project, opened.profile, opened.store, sink)
         if output:
@@ -35,23 +35,26 @@ def compile_project(
     return made
 
 
-def export(made: Compiled, opened: Workspace, output: Path) -> None:
+def export(
+    made: Compiled, opened: Workspace, output: Path, explanation: Explanation | None = None
+) -> None:
     """Replace the folder `output` by the bundle's files and a report: all of them or none."""
-    _check_target(output)
+    check_target(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as beside:
         fresh = Path(beside) / "new"
         fresh.mkdir()
         stage.export(opened.store, made.bundle, fresh)
         statistics = opened.store.read_json(made.bundle.blobs["statistics.json"].digest)
-        page = report.render_compile(made.bundle.manifest, statistics)
+        told = explanation.to_json() if explanation else None
+        page = report.render_compile(made.bundle.manifest, statistics, told)
         (fresh / REPORT).write_text(page, encoding="utf-8")
         if output.exists():
             output.rename(Path(beside) / "old")
         fresh.rename(output)
 
 
-def _check_target(output: Path) -> None:
+def check_target(output: Path) -> None:
     """A folder that isn't a bundle's is somebody's: it is not replaced."""
     check_folders(output)
     if not output.exists() and not output.is_symlink():

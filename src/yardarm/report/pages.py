@@ -45,8 +45,12 @@ def of_result(result: Json) -> Page:
     )
 
 
-def of_bundle(manifest: Json, statistics: Json) -> Page:
-    """The page of a `yardarm.bundle/1` with its `yardarm.statistics/1`."""
+def of_bundle(manifest: Json, statistics: Json, explanation: Json) -> Page:
+    """The page of a `yardarm.bundle/1` with its `yardarm.statistics/1`.
+
+    Args:
+        explanation: `difference` and `operators`; empty where nobody asked for them.
+    """
     scores = reading.mapping(manifest.get("accuracy"))
     return Page(
         title=reading.text(manifest.get("project")) or "Unnamed project",

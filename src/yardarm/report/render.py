@@ -28,9 +28,18 @@ def render(result: Mapping[str, Any]) -> Rendered:
     return Rendered(_html(page), _markdown(page))
 
 
-def render_compile(manifest: Mapping[str, Any], statistics: Mapping[str, Any]) -> str:
-    """The HTML report of a bundle's manifest and calibration statistics."""
-    return _html(pages.of_bundle(manifest, statistics))
+def render_compile(
+    manifest: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    explanation: Mapping[str, Any] | None = None,
+) -> str:
+    """The HTML report of a bundle's manifest and calibration statistics.
+
+    Args:
+        explanation: `difference` and `operators`, as `yardarm compile --explain --json` has
+            them; their sections are left out without it.
+    """
+    return _html(pages.of_bundle(manifest, statistics, explanation or {}))
 
 
 def _html(page: Page) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,18 +22,37 @@ def compile_model(
     profile: options.ProfileName = None,
     as_json: options.Json = False,
     output: options.Output = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="show where the result departs, and why int8 helps")
+    ] = False,
 ) -> None:
     """Quantize the model, and score what was written.
 
-    With --output the bundle's files and a report are written to that folder.
+    With --output the bundle's files and a report are written to that folder. With --explain
+    the result is held against the original layer by layer, and its operators are timed.
 
     Example: yardarm compile --profile raspberry-pi-5 --output out
     """
+    if explain:
+        _explained(project, profile, as_json, output)
+        return
     from yardarm.flow import compile as flow
 
     with console.progress() as sink:
         made = flow.compile_project(project, profile, sink, output=output)
     console.show(_body(made), as_json=as_json, text=_text(made, output))
+
+
+def _explained(project: Path, profile: str | None, as_json: bool, output: Path | None) -> None:
+    from yardarm.cli import explanation
+    from yardarm.flow import explain as flow
+
+    with console.progress() as sink:
+        done = flow.explain_project(project, profile, sink, output=output)
+    body = _body(done.made) | {"explanation": done.explanation.to_json()}
+    page = explanation.page(done.explanation, done.made.bundle.manifest)
+    text = f"{_text(done.made, output)}\n\n{page}"
+    console.show(body, as_json=as_json, text=text)
 
 
 def _body(made: Compiled) -> dict[str, Any]:
