@@ -13,8 +13,7 @@ from onnx import TensorProto, helper
 
 from small_models import convolutions, images
 from yardarm import datasets, events
-from yardarm.artifacts import Layout
-from yardarm.compile.calibrate import Observed, calibrate
+from yardarm.compile.calibrate import calibrate
 from yardarm.compile.histogram import FINEST, SIDE, Histogram, Tally
 from yardarm.compile.normalise import normalise
 from yardarm.compile.quantize import uncovered
