@@ -11,7 +11,8 @@ from typing import Any
 from onnx import ModelProto
 
 import yardarm
-from yardarm.artifacts import Descriptor
+from yardarm import metrics
+from yardarm.artifacts import Descriptor, Layout
 from yardarm.compile import importing
 from yardarm.compile.calibrate import Observed
 from yardarm.compile.quantize import precisions
@@ -107,11 +108,22 @@ def _port(tensor: Tensor) -> dict[str, Any]:
 
 def options(project: Project, profile: Profile) -> dict[str, Any]:
     return {
-        "batch": project.data.batch,
+        **_layout(project.layout),
         "labels": project.data.labels,
         "metric": project.metric.model_dump(mode="json"),
+        "metric_source": metrics.digest(project.metric),
         "precision": "int8" if "int8" in profile.runtime.precisions else "fp32",
         "quantization": profile.quantization.model_dump(mode="json"),
+    }
+
+
+def _layout(layout: Layout) -> dict[str, Any]:
+    """As the project file names it. The device feeds the model by it."""
+    return {
+        "batch": layout.batch,
+        "constant_inputs": sorted(layout.constant),
+        "input_batch_axis": dict(layout.input_axis),
+        "output_batch_axis": dict(layout.output_axis),
     }
 
 

@@ -82,8 +82,13 @@ def _sources(project: Project) -> Sources:
     calibration = datasets.open_dataset(project.path(project.data.calibration), project.layout)
     evaluation = datasets.open_dataset(project.path(project.data.evaluation), project.layout)
     datasets.check_labels(evaluation, project.data.labels)
-    files = {"source": model, "calibration": calibration.file, "evaluation": evaluation.file}
-    digests = {name: of_file(file) for name, file in files.items()}
+    if project.data.groups:
+        datasets.check_groups(evaluation, project.data.groups)
+    digests = {
+        "source": of_file(model),
+        "calibration": calibration.digest(),
+        "evaluation": evaluation.digest(),
+    }
     return Sources(model, calibration, evaluation, digests)
 
 
