@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from onnxruntime.quantization import calibrate as peer
 
 from small_models import convolutions, images
 from yardarm import datasets, events
+from yardarm.artifacts import Layout
 from yardarm.compile.calibrate import calibrate
 from yardarm.compile.histogram import FINEST, SIDE, Histogram, Tally
 from yardarm.compile.normalise import normalise
@@ -104,3 +106,66 @@ def test_tensors_that_turn_infinite_keep_their_nodes_in_fp32(tmp_path: Path) -> 
     known = {name: (0.0, 1.0) for name, tensor in seen.items() if tensor.finite}
     assert not seen["l"].finite
     assert uncovered(model, known) == ["log", "clip"]
+
+
+@pytest.fixture
+def hundred(tmp_path: Path) -> datasets.Dataset:
+    """Samples that shrink, so that a calibrator that forgets the first ones shows."""
+    x = images(1, 100) * np.linspace(5, 0.1, 100, dtype=np.float32)[:, None, None, None]
+    np.savez(tmp_path / "data.npz", **{"x:0": x})
+    return datasets.open_dataset(tmp_path / "data.npz", Layout(3))
+
+
+def peer_ranges(
+    dataset: datasets.Dataset, folder: Path, method: peer.CalibrationMethod, **options: object
+) -> dict[str, tuple[float, float]]:
+    class Reader(peer.CalibrationDataReader):
+        def __init__(self) -> None:
+            self._feeds = dataset.batches(dataset.layout.size)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self._feeds, None)
+
+    onnx.save(prepared(), folder / "model.onnx")
+    calibrator = peer.create_calibrator(
+        folder / "model.onnx",
+        augmented_model_path=str(folder / "augmented.onnx"),
+        calibrate_method=method,
+        extra_options=options,
+    )
+    calibrator.collect_data(Reader())
+    found = calibrator.compute_data().data
+    return {name: tuple(np.ravel(data.range_value).tolist()) for name, data in found.items()}
+
+
+def test_extremes_are_those_of_onnxruntime(hundred: datasets.Dataset, tmp_path: Path) -> None:
+    seen = calibrate(prepared(), hundred, STEP)
+    theirs = peer_ranges(hundred, tmp_path, peer.CalibrationMethod.MinMax)
+    assert theirs.keys() >= {"x:0", "c2", "logits", "y"}
+    for name, (low, high) in theirs.items():
+        # A sum that only a Relu reads is seen as that passes it on.
+        below = 0 if name == "n" else low
+        assert seen[name].low == pytest.approx(below, rel=1e-4, abs=1e-5)
+        assert seen[name].high == pytest.approx(high, rel=1e-4, abs=1e-5)
+
+
+def test_extremes_differ_where_onnxruntime_forgets_samples(
+    hundred: datasets.Dataset, tmp_path: Path
+) -> None:
+    """Told to hold fewer outputs at a time, it throws full groups of batches away instead of
+    merging them: what is reported is the range of the last ones."""
+    found = peer_ranges(
+        hundred, tmp_path, peer.CalibrationMethod.MinMax, max_intermediate_outputs=11
+    )
+    assert found["x:0"][1] < 0.99 * calibrate(prepared(), hundred, STEP)["x:0"].high
+
+
+def test_a_shorter_last_batch_is_a_batch(
+    hundred: datasets.Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """onnxruntime's symmetric histograms make one array of all batches, which must then be
+    of one length: it fails on a last one that is shorter."""
+    assert hundred.samples % hundred.layout.size
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        peer_ranges(hundred, tmp_path, peer.CalibrationMethod.Percentile)
+    assert calibrate(prepared(), hundred, STEP)["y"].count == 400
