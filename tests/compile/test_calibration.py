@@ -37,7 +37,7 @@ batches = st.lists(
 
 
 def counted(parts: list[np.ndarray]) -> Histogram:
-    tally = Tally()
+    tally = Tally.of(1)
     for part in parts:
         if part.size:
             tally.add(part[None], np.array([0]), float(np.abs(part).max()))

@@ -41,6 +41,7 @@ class Histogram:
         return float(np.interp(share * reached[-1], reached, self.edges))
 
 
+@dataclass
 class Tally:
     """Counts that grow, each portion of the stream apart.
 
@@ -48,9 +49,12 @@ class Tally:
         counts: int64 [portions, 2 × SIDE], bins as a histogram's.
     """
 
-    def __init__(self, portions: int = 1) -> None:
-        self.exponent = FINEST
-        self.counts: NDArray[np.int64] = np.zeros((portions, BINS), np.int64)
+    counts: NDArray[np.int64]
+    exponent: int = FINEST
+
+    @staticmethod
+    def of(portions: int) -> Tally:
+        return Tally(np.zeros((portions, BINS), np.int64))
 
     def add(self, values: NDArray[np.generic], portions: NDArray[np.intp], largest: float) -> None:
         """Count finite numbers of any type [rows, n], each row in its portion [rows].

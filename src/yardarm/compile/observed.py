@@ -36,7 +36,7 @@ class Observed:
     totals: NDArray[np.float64] = field(default_factory=lambda: np.zeros(PORTIONS))
     sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(PORTIONS, np.int64))
     samples: NDArray[np.int64] = field(default_factory=lambda: np.zeros(PORTIONS, np.int64))
-    tally: Tally = field(default_factory=lambda: Tally(PORTIONS))
+    tally: Tally = field(default_factory=lambda: Tally.of(PORTIONS))
     still: dict[int, np.generic] | None = None
 
     @property
@@ -65,15 +65,13 @@ class Observed:
 
     def portion(self, chosen: slice) -> Observed:
         """The same tensor over some portions of the samples only."""
-        tally = Tally(0)
-        tally.exponent, tally.counts = self.tally.exponent, self.tally.counts[chosen]
         return Observed(
             self.lows[chosen],
             self.highs[chosen],
             self.totals[chosen],
             self.sizes[chosen],
             self.samples[chosen],
-            tally,
+            Tally(self.tally.counts[chosen], self.tally.exponent),
         )
 
     def add(

@@ -91,10 +91,8 @@ SYMMETRIC: Mapping[str, Rule] = {name: symmetric(rule) for name, rule in RULES.i
 def _mirrored(seen: Observed) -> Observed:
     """The values and their negatives."""
     end = np.array([max(abs(seen.low), abs(seen.high))])
-    tally = Tally(0)
-    tally.exponent = seen.tally.exponent
-    tally.counts = seen.tally.counts + seen.tally.counts[:, ::-1]
-    return Observed(-end, end, tally=tally)
+    counts = seen.tally.counts + seen.tally.counts[:, ::-1]
+    return Observed(-end, end, tally=Tally(counts, seen.tally.exponent))
 
 
 def _within(seen: Observed, low: float, high: float) -> Range:
