@@ -13,6 +13,7 @@ from typing import IO, Any, Dict, Iterator, Mapping, Optional, Tuple, Union
 import numpy as np
 
 from yardarm_runtime.problems import Problem
+from yardarm_wire.arrays import SHAPES
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError)
 
@@ -78,6 +79,37 @@ def _header(name: str, stream: IO[bytes]) -> Tuple[Tuple[int, ...], bool, Any]:
     return shape, fortran, dtype
 
 
+class Ragged:
+    """Samples that differ in shape: all their values in one member, their shapes in another.
+
+    Attributes:
+        name, samples: as a member's.
+    """
+
+    def __init__(self, values: Member, shapes: np.ndarray[Any, Any]) -> None:
+        self.name = values.name
+        sizes = shapes.prod(axis=1) if shapes.ndim == 2 else np.array([-1])
+        if shapes.dtype.kind not in "iu" or (shapes < 0).any() or values.shape != (sizes.sum(),):
+            raise Problem("array %r does not fit its shapes" % self.name)
+        self._values = values
+        self._shapes = [tuple(shape) for shape in shapes.tolist()]
+        self._next = 0
+
+    @property
+    def samples(self) -> int:
+        return len(self._shapes)
+
+    def read(self, count: int) -> np.ndarray[Any, Any]:
+        """As `Member.read`. Raises Problem where those samples differ in shape."""
+        shapes = self._shapes[self._next : self._next + count]
+        self._next += len(shapes)
+        if len(set(shapes)) > 1:
+            raise Problem("samples of %r differ in shape: they go one by one" % self.name)
+        whole = (len(shapes),) + (shapes[0] if shapes else ())
+        size = int(np.prod(whole, dtype=np.int64))
+        return self._values.read(size).reshape(whole)
+
+
 class Archive:
     """An open npz. A context.
 
@@ -122,6 +154,12 @@ class Archive:
         except DAMAGED as error:
             raise Problem("array %r is damaged: %s" % (name, error)) from None
 
+    def samples(self, name: str) -> Union[Member, Ragged]:
+        """An array to be read along its samples; they may differ in shape where the archive
+        says so (`SHAPES` before the name)."""
+        member = self.member(name)
+        return Ragged(member, self.read(SHAPES + name)) if SHAPES + name in self.names else member
+
     def read(self, name: str) -> np.ndarray[Any, Any]:
         """A whole array."""
         member = self.member(name)
@@ -135,7 +173,9 @@ def _stem(name: str) -> str:
     return name[:-4] if name.endswith(".npy") else name
 
 
-def batches(members: Mapping[str, Member], size: int) -> Iterator[Dict[str, np.ndarray[Any, Any]]]:
+def batches(
+    members: Mapping[str, Union[Member, Ragged]], size: int
+) -> Iterator[Dict[str, np.ndarray[Any, Any]]]:
     """Up to `size` samples of every member at a time.
 
     Raises:

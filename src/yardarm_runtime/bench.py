@@ -13,7 +13,7 @@ import numpy as np
 from yardarm_runtime import arrays, environment, latency
 from yardarm_runtime.accuracy import outputs_over
 from yardarm_runtime.counters import Counters, CountersFile
-from yardarm_runtime.engine import REFUSALS, Engine
+from yardarm_runtime.engine import REFUSALS, Engine, fed_at, samples_of
 from yardarm_runtime.problems import Problem
 from yardarm_wire.files import FILES
 
@@ -100,12 +100,13 @@ def read_plan(path: str) -> Dict[str, Any]:
 
 def _first(engine: Engine, plan: Dict[str, Any], data: arrays.Archive) -> Dict[str, Any]:
     """The first sample, as often as the model's fixed batch asks for."""
-    size = engine.batch or 1
-    feeds = {name: data.member(name).read(1) for name in plan["inputs"]}
-    for name, array in feeds.items():
-        if not array.shape or not array.shape[0]:
-            raise Problem("%r holds no samples" % name)
-    first = {name: np.repeat(array, size, 0) for name, array in feeds.items()}
+    constant = engine.layout.constant
+    feeds = {
+        name: data.read(name) if name in constant else data.samples(name).read(1)
+        for name in plan["inputs"]
+    }
+    samples_of(engine, feeds)
+    first = fed_at(engine, feeds, 0, engine.batch or 1)
     engine.check(first)
     return first
 

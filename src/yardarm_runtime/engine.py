@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as _states
 
+from yardarm_runtime import layout
 from yardarm_runtime.problems import Problem
 
 # The binding's exceptions share no base but Exception, and every version adds some.
@@ -45,10 +46,11 @@ class Port(NamedTuple):
 
 
 class Engine:
-    """A loaded model.
+    """A loaded model, and how the bundle's manifest says that it is fed (`layout`).
 
     Args:
-        bundle: the folder that holds `model.onnx`.
+        bundle: the folder that holds `model.onnx`, and `manifest.json` unless the layout is
+            the usual one.
         threads: intra-op threads. They don't spin: a device has other work too.
 
     Raises:
@@ -57,6 +59,7 @@ class Engine:
 
     def __init__(self, bundle: str, threads: int = 1) -> None:
         self.path = os.path.join(bundle, "model.onnx")
+        self.layout = layout.read(bundle)
         if not os.path.isfile(self.path):
             raise Problem("there is no model: %s" % self.path)
         try:
@@ -71,8 +74,17 @@ class Engine:
 
     @property
     def batch(self) -> Optional[int]:
-        """The fixed length of the sample axis; None where the model leaves it open."""
-        lengths = {port.shape[0] for port in self.inputs if port.shape}
+        """The fixed length of the sample axis; None where the model leaves it open. Without
+        a batch axis samples go one by one."""
+        if not self.layout.batch:
+            return 1
+        axes = self.layout.input_axis
+        lengths = {
+            port.shape[axes.get(port.name, 0)]
+            for port in self.inputs
+            if port.name not in self.layout.constant
+            and -len(port.shape) <= axes.get(port.name, 0) < len(port.shape)
+        }
         return lengths.pop() if len(lengths) == 1 else None
 
     def digest(self) -> str:
@@ -149,21 +161,47 @@ def _check(port: Port, array: np.ndarray[Any, Any]) -> None:
 def in_batches(
     engine: Engine, feeds: Mapping[str, np.ndarray[Any, Any]]
 ) -> Dict[str, np.ndarray[Any, Any]]:
-    """Run [n, …] samples through a model that may want another, fixed number at a time.
+    """Run [n, …] samples, and constant inputs whole with each, as the model wants them.
 
-    A short last group is filled up with its last sample, and the answer cut again.
+    It may want another, fixed number of samples at a time: a short last group is filled up
+    with its last sample, and the answer cut again.
+
+    Raises:
+        Problem: they don't fit the model, or its answers can't be put together again.
     """
-    count = next(iter(feeds.values())).shape[0]
+    count = samples_of(engine, feeds)
     size = engine.batch or count
     parts = []
     for begin in range(0, count, size):
-        group = {name: array[begin : begin + size] for name, array in feeds.items()}
-        kept = next(iter(group.values())).shape[0]
-        filled = {name: _fill(array, size) for name, array in group.items()}
-        engine.check(filled)
-        outputs = engine.run(filled)
-        parts.append({name: _cut(name, array, size, kept) for name, array in outputs.items()})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        fed = fed_at(engine, feeds, begin, size)
+        engine.check(fed)
+        kept = min(size, count - begin)
+        outputs = engine.run(fed)
+        parts.append({name: _cut(engine, name, outputs[name], size, kept) for name in outputs})
+    return {name: _joined(name, [part[name] for part in parts]) for name in parts[0]}
+
+
+def samples_of(engine: Engine, feeds: Mapping[str, np.ndarray[Any, Any]]) -> int:
+    """How many samples a feed holds. Raises Problem where its arrays differ, or hold none."""
+    constant = engine.layout.constant
+    moving = {name: array for name, array in feeds.items() if name not in constant}
+    counts = {array.shape[0] if array.shape else 0 for array in moving.values()} or {1}
+    if len(counts) != 1 or counts == {0}:
+        raise Problem("the inputs hold no samples, or not the same number: %s" % sorted(counts))
+    return counts.pop()
+
+
+def fed_at(
+    engine: Engine, feeds: Mapping[str, np.ndarray[Any, Any]], begin: int, size: int
+) -> Dict[str, np.ndarray[Any, Any]]:
+    """`size` samples from `begin` on, filled up at the end, as the model takes them."""
+    constant = engine.layout.constant
+    return {
+        name: array
+        if name in constant
+        else engine.layout.put(name, _fill(array[begin : begin + size], size))
+        for name, array in feeds.items()
+    }
 
 
 def _fill(array: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
@@ -171,7 +209,20 @@ def _fill(array: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
     return np.concatenate([array, np.repeat(array[-1:], missing, 0)]) if missing else array
 
 
-def _cut(name: str, array: np.ndarray[Any, Any], size: int, kept: int) -> np.ndarray[Any, Any]:
+def _cut(
+    engine: Engine, name: str, answer: np.ndarray[Any, Any], size: int, kept: int
+) -> np.ndarray[Any, Any]:
+    array = engine.layout.taken(name, answer)
     if not array.shape or array.shape[0] != size:
-        raise Problem("output %r has shape %s: axis 0 is not the sample" % (name, array.shape))
+        axis = engine.layout.output_axis.get(name, 0)
+        raise Problem(
+            "output %r has shape %s: axis %d is not the sample" % (name, answer.shape, axis)
+        )
     return array[:kept]
+
+
+def _joined(name: str, parts: List[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    try:
+        return np.concatenate(parts)
+    except ValueError:
+        raise Problem("output %r differs in shape from sample to sample" % name) from None

@@ -15,6 +15,7 @@ from yardarm.measure import run as runs
 from yardarm.measure.plan import plan
 from yardarm.measure.result import agreement, result
 from yardarm.measure.verdict import verdict
+from yardarm.project import MetricSection
 
 
 def test_a_result_says_all_that_it_rests_on(measured):
@@ -200,3 +201,30 @@ def test_a_virtual_device_times_fewer_inferences(tmp_path: Path) -> None:
     manifest = {"inputs": [{"name": "x"}]}
     assert plan(loaded, manifest)["iterations"] == 1000
     assert plan(loaded, manifest, emulated=True)["iterations"] == 100
+
+
+def test_the_devices_drop_is_against_the_same_file_on_the_host(measured):
+    accuracy = result(measured)["accuracy"]
+    assert accuracy["device_drop"]["value"] == 0.0 and accuracy["device_drop"]["high"] > 0
+    host = measured.host_outputs["y"]
+    other = dict(measured.run.outputs, y=np.roll(host, 1, axis=1))
+    worse = result(replace(measured, run=replace(measured.run, outputs=other)))["accuracy"]
+    assert worse["device_drop"]["value"] == 1.0
+    assert result(replace(measured, host_outputs=None))["accuracy"]["device_drop"] is None
+
+
+@pytest.mark.parametrize("name", ["f1", "mse", "cosine"])
+def test_the_device_is_scored_by_the_projects_metric(measured, name):
+    metric = MetricSection(name=name)
+    labels = measured.labels if name == "f1" else measured.host_outputs["y"]
+    body = result(replace(measured, metric=metric, labels=labels))["accuracy"]
+    assert body["device"]["value"] == pytest.approx(0.0 if name == "mse" else 1.0)
+    alone = result(replace(measured, metric=metric, labels=labels, host_outputs=None))
+    assert alone["accuracy"]["device"] == body["device"]
+
+
+def test_agreement_of_samples_that_differ_in_shape():
+    host, device = np.empty(3, object), np.empty(3, object)
+    host[:] = [np.array([1, 2]), np.array([3.0]), np.array([])]
+    device[:] = [np.array([2, 1]), np.array([3.5]), np.array([])]
+    assert agreement({"y": host}, {"y": device}, "y") == {"same": 2, "samples": 3}

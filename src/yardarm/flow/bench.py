@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from yardarm import compile as compiler
-from yardarm import datasets, deploy, measure, paths, telemetry
+from yardarm import datasets, deploy, measure, metrics, paths, telemetry
 from yardarm.artifacts import Bundle, Release
+from yardarm.datasets import Dataset
 from yardarm.digest import Digest, of_json
 from yardarm.errors import InvalidInput, Refused, Unreachable
 from yardarm.events import Sink, silent, step
@@ -58,6 +59,7 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
         Unreachable: the connection broke; what was fetched until then is discarded.
     """
     bundle = release.bundles["main"]
+    dataset = _evaluation(opened)
     plan = measure.plan(opened.project, bundle.manifest, emulated=device.emulated)
     archive = paths.state() / "telemetry"
     with agent(device) as session:
@@ -66,7 +68,7 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
         before = telemetry.pull(session, archive).archive
         newest = before.last()
         with _scratch(opened) as scratch:
-            _measure(session, opened, plan, scratch, sink)
+            _measure(session, opened, dataset, plan, scratch=scratch, sink=sink)
             measured = measure.read(scratch)
         kept = telemetry.pull(session, archive).archive
     # Read from what is kept: somebody else may have pulled some of them meanwhile.
@@ -82,11 +84,12 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
             bundle=bundle,
             image=release.image,
             run=measured,
-            labels=_evaluation(opened).read(opened.project.data.labels),
-            host_outputs=_host_outputs(opened, bundle),
+            labels=dataset.read(opened.project.data.labels),
+            host_outputs=_host_outputs(opened, bundle, dataset),
             telemetry=records,
             revision=_revision(opened.project.root),
             created=datetime.now(UTC),
+            metric=opened.project.metric,
         )
     )
     saved = measure.save(body, measured.samples, measure.folder_of(opened.project.root))
@@ -132,7 +135,7 @@ def _key(device: Device, release: Release, plan: dict[str, Any]) -> Digest:
     return of_json({"step": "bench/1", "release": release.digest, "host": host, "plan": plan})
 
 
-def _evaluation(opened: Workspace) -> datasets.Dataset:
+def _evaluation(opened: Workspace) -> Dataset:
     project = opened.project
     return datasets.open_dataset(project.path(project.data.evaluation), project.layout)
 
@@ -151,9 +154,14 @@ def _check(session: Session, opened: Workspace, release: Release) -> None:
 
 
 def _measure(
-    session: Session, opened: Workspace, plan: dict[str, Any], scratch: Path, sink: Sink
+    session: Session,
+    opened: Workspace,
+    dataset: Dataset,
+    plan: dict[str, Any],
+    *,
+    scratch: Path,
+    sink: Sink,
 ) -> None:
-    dataset = _evaluation(opened)
     data = measure.export(dataset, plan["inputs"], opened.store)
     planned = deploy.survey(session, {data.digest: data.size})
     if planned.transfers:
@@ -184,12 +192,15 @@ def _fetch(session: Session, name: str, size: int, target: Path) -> None:
             stream.write(piece)
 
 
-def _host_outputs(opened: Workspace, bundle: Bundle) -> Outputs:
-    """What the same file answers on this machine to the same samples."""
+def _host_outputs(opened: Workspace, bundle: Bundle, dataset: Dataset) -> Outputs:
+    """What the same file answers on this machine to the same samples; the outputs that count."""
     layout = opened.project.layout
     engine = compiler.Engine(opened.store.path(bundle.blobs["model.onnx"].digest), layout=layout)
-    parts = [answers for _, answers in engine.over(_evaluation(opened), layout.size)]
-    return {name: compiler.joined([part[name] for part in parts]) for name in engine.outputs}
+    names = metrics.wanted(opened.project.metric, engine.outputs)
+    parts = [
+        {name: answers[name] for name in names} for _, answers in engine.over(dataset, layout.size)
+    ]
+    return {name: compiler.joined([part[name] for part in parts]) for name in names}
 
 
 def _revision(root: Path) -> str | None:

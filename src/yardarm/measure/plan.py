@@ -30,6 +30,6 @@ def plan(
         "iterations": min(iterations, EMULATED_ITERATIONS) if emulated else iterations,
         "warmup": project.bench.warmup,
         "threads": project.run.threads,
-        "batch": project.data.batch,
+        "batch": project.layout.size,
         "inputs": [item["name"] for item in manifest["inputs"]],
     }

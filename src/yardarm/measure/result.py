@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from yardarm.errors import InvalidInput
 from yardarm.measure import statistics
 from yardarm.measure.run import Run
 from yardarm.measure.verdict import verdict
+from yardarm.project import MetricSection
 
 SCHEMA = "yardarm.result/1"
 
@@ -37,6 +38,7 @@ class Measured:
         telemetry: records of the agent around the run.
         revision: the project's git revision, None outside git.
         created: with a time zone.
+        metric: by which the outputs are scored.
     """
 
     project: str
@@ -53,6 +55,7 @@ class Measured:
     telemetry: Sequence[Mapping[str, Any]]
     revision: str | None
     created: datetime
+    metric: MetricSection = field(default_factory=MetricSection)
 
 
 def result(measured: Measured) -> dict[str, Any]:
@@ -96,17 +99,20 @@ def _image(image: Image) -> dict[str, Any]:
 
 
 def _accuracy(measured: Measured) -> dict[str, Any]:
-    """Before and after as the host found them at compile time, and the device's own."""
+    """Before and after as the host found them at compile time, and the device's own; its drop
+    is against what the same file answered on the host."""
     known = measured.bundle.manifest["accuracy"]
-    outputs = measured.run.outputs
-    scores = metrics.scores(known["metric"], outputs, measured.labels, known["output"])
-    same = None
-    if measured.host_outputs is not None:
-        same = agreement(measured.host_outputs, outputs, known["output"])
+    told = {key: known[key] for key in ("metric", "before", "after", "drop")}
+    section, outputs, labels = measured.metric, measured.run.outputs, measured.labels
+    if measured.host_outputs is None:
+        device = metrics.score(section, outputs, labels)
+        return {**told, "device": asdict(device), "device_drop": None, "agreement": None}
+    found = metrics.compare(section, measured.host_outputs, outputs, labels)
     return {
-        **{key: known[key] for key in ("metric", "before", "after", "drop")},
-        "device": asdict(metrics.estimate(scores)),
-        "agreement": same,
+        **told,
+        "device": asdict(found.after),
+        "device_drop": asdict(found.drop),
+        "agreement": agreement(measured.host_outputs, outputs, known["output"]),
     }
 
 
@@ -114,7 +120,7 @@ def agreement(host: Outputs, device: Outputs, output: str | None) -> dict[str, i
     """In how many samples host and device decide alike: the same argmax over all values.
 
     Args:
-        host, device: outputs by name, [N, …].
+        host, device: outputs by name, [N, …], or arrays of arrays.
         output: the one that counts; None: the first.
 
     Raises:
@@ -125,10 +131,16 @@ def agreement(host: Outputs, device: Outputs, output: str | None) -> dict[str, i
         raise InvalidInput(
             f"host and device differ in the shape of output {name!r}", where="outputs"
         )
-    ours, theirs = (
-        side[name].reshape(len(side[name]), -1).argmax(axis=1) for side in (host, device)
-    )
+    ours, theirs = (_decided(side[name]) for side in (host, device))
     return {"same": int((ours == theirs).sum()), "samples": len(ours)}
+
+
+def _decided(values: NDArray[np.generic]) -> NDArray[np.int64]:
+    """The place of each sample's largest value; -1 without any."""
+    if values.dtype == object:
+        return np.array([int(np.argmax(item)) if np.size(item) else -1 for item in values])
+    rows = values.reshape(len(values), -1)
+    return np.asarray(rows.argmax(axis=1) if rows.shape[1] else np.full(len(rows), -1), np.int64)
 
 
 def _latency(run: Run) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from yardarm.datasets import stacked
 from yardarm.errors import InvalidInput
+from yardarm_wire.arrays import SHAPES
 
 SCHEMA = "yardarm.run/1"
 KEYS = ("plan", "cold", "floor_ns", "versions", "cpu", "environment")
@@ -27,7 +29,8 @@ class Run:
     Attributes:
         report: the runtime's own result.json (`yardarm.run/1`).
         samples: int64 [n, 2]: start since the first start and duration, in ns.
-        outputs: by name in the model's order, [evaluation samples, …] each.
+        outputs: by name in the model's order, [evaluation samples, …] each; where they differ
+            in shape, an array of arrays.
     """
 
     report: Mapping[str, Any]
@@ -76,12 +79,34 @@ def _outputs(folder: Path) -> Mapping[str, NDArray[np.generic]]:
             archive = np.load(stream, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("not an npz archive")
-            outputs = {name: archive[name] for name in archive.files}
+            outputs = _joined({name: archive[name] for name in archive.files})
     except DAMAGED as error:
         raise _unreadable(file, error) from None
     if not outputs:
         raise InvalidInput("the run holds no outputs", where=str(file))
     return outputs
+
+
+def _joined(arrays: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """Outputs whose shapes stand beside them are cut into samples again.
+
+    Raises:
+        ValueError: they don't fit their shapes.
+    """
+    ragged = {name for name in arrays if SHAPES + name in arrays}
+    return {
+        name: _cut(values, arrays[SHAPES + name]) if name in ragged else values
+        for name, values in arrays.items()
+        if name.removeprefix(SHAPES) not in ragged or name in ragged
+    }
+
+
+def _cut(values: NDArray[np.generic], shapes: NDArray[np.generic]) -> NDArray[np.generic]:
+    sizes = np.asarray(shapes, np.int64).prod(axis=1)
+    if (sizes < 0).any() or values.shape != (sizes.sum(),):
+        raise ValueError("an output does not fit its shapes")
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    return stacked([part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)])
 
 
 def _unreadable(file: Path, error: Exception) -> InvalidInput:

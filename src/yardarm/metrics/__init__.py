@@ -18,6 +18,7 @@ from yardarm.metrics.comparison import (
     decidable,
     fewest,
     needed,
+    score,
 )
 from yardarm.metrics.intervals import Z, estimate, paired_drop, wilson
 from yardarm.metrics.judging import Outputs, judged, wanted
@@ -36,6 +37,7 @@ __all__ = [
     "judge",
     "needed",
     "paired_drop",
+    "score",
     "scores",
     "wanted",
     "wilson",

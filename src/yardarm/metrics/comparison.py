@@ -77,6 +77,19 @@ def compare(
     return Comparison(*figures, _discordance((one, two), (before, after)))
 
 
+def score(section: MetricSection, outputs: Outputs, labels: Array) -> Estimate:
+    """One model's metric, with its interval as in `compare`.
+
+    Raises:
+        InvalidInput: as `judge`.
+    """
+    found, side = judged(section, outputs, labels)
+    if not isinstance(found, float) and _binary(found):
+        return estimate(found)
+    table = resampling.bootstrapped((side,), len(labels), side.resamples)
+    return resampling.bootstrap(float(np.mean(found)), table[:, 0], len(labels))
+
+
 def by_group(
     section: MetricSection, before: Outputs, after: Outputs, labels: Array, groups: Array
 ) -> tuple[GroupScore, ...]:
