@@ -53,6 +53,93 @@ def manifest() -> dict[str, Any]:
     }
 
 
+def searched() -> dict[str, Any]:
+    """A manifest with all that a search writes; the drop falls as the size grows."""
+    body = manifest()
+    names = ["all int8", "first in fp32", "four in fp32", "half in fp32", "no node in int8"]
+    body["search"] = {
+        "aim": {"max_drop": 0.005, "given": True},
+        "costs": "bytes and multiplications, not measured",
+        "candidates": [
+            {
+                "name": name,
+                "forms": {"int8": 90 - 20 * n, "int8-dynamic": 0, "fp32": 5 + 20 * n},
+                "error": 0.02 / 2**n,
+                "drop": estimate(0.02 / 2**n, 0.02 / 2**n - 0.006, 0.02 / 2**n + 0.006),
+                "size": 200_000 + 50_000 * n,
+                "cost": 0.6 + 0.1 * n,
+                "meets": n >= 2,
+                "pareto": n != 3,
+            }
+            for n, name in enumerate(names)
+        ]
+        + [{"name": "given up early", "drop": None, "size": 190_000, "cost": 0.5}],
+        "chosen": "four in fp32",
+    }
+    body["sensitivity"] = [
+        {"node": f"/block.{n}/Conv", "op": "Conv", "form": "int8", "error": 0.5**n, "drop": 0.01}
+        for n in range(30)
+    ]
+    body["accuracy"]["groups"] = [
+        {
+            "group": f"person {n}",
+            "samples": 40,
+            "before": estimate(0.95 - 0.01 * n, 0.9 - 0.01 * n, 0.97 - 0.01 * n, 40),
+            "after": estimate(0.945 - 0.012 * n, 0.9 - 0.012 * n, 0.965 - 0.012 * n, 40),
+            "drop": estimate(0.005 + 0.002 * n, -0.01, 0.03, 40),
+        }
+        for n in range(6)
+    ]
+    return body
+
+
+def explanation() -> dict[str, Any]:
+    """As `yardarm compile --explain --json` has it."""
+    costs = [
+        {
+            "nodes": [f"Conv_{n}", f"Relu_{n}"],
+            "ops": ["Conv", "Relu"],
+            "runs": "int8" if n % 3 else "fp32",
+            "fp32_us": 20.0,
+            "compute_us": 30.0 - 2 * n,
+            "convert_us": 0.0 if n % 3 else 6.0,
+            "unpack_us": 1.0,
+            "written_us": 37.0 - 2 * n,
+            "extra_us": 17.0 - 2 * n,
+        }
+        for n in range(15)
+    ]
+    island = {"nodes": ["Conv_0", "Relu_0"], "ops": ["Conv", "Relu"]}
+    return {
+        "difference": {
+            "samples": 500,
+            "nodes": [
+                {
+                    "place": n,
+                    "node": f"Conv_{n}",
+                    "op": "Conv",
+                    "tensor": f"c{n}",
+                    "snr_db": 12.0 + n if n < 39 else None,
+                    "inputs_db": 13.0 + n if n else None,
+                    "cosine": 0.9 + n / 1000,
+                    "finite": True,
+                }
+                for n in range(40)
+            ],
+            "missing": ["Conv_90"],
+        },
+        "operators": {
+            "where": "times of this x86_64 machine, not the device's",
+            "emulated": False,
+            "fp32_us": 700.0,
+            "written_us": 721.0,
+            "verdict": "int8 is as fast as fp32: 12 % of its time is converting.",
+            "nodes": costs,
+            "islands": [island | {"compute_us": 30.0, "convert_us": 6.0}],
+        },
+    }
+
+
 def statistics() -> dict[str, Any]:
     draw = random.Random(2)
     return {
@@ -229,3 +316,13 @@ def made_manifest() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def made_statistics() -> dict[str, Any]:
     return statistics()
+
+
+@pytest.fixture
+def searched_manifest() -> dict[str, Any]:
+    return searched()
+
+
+@pytest.fixture
+def made_explanation() -> dict[str, Any]:
+    return explanation()

@@ -34,6 +34,7 @@ class Departure:
     """How far one node's output lies from the original's.
 
     Attributes:
+        place: the node's number in the original's order, from 0.
         node, op, tensor: by their names in the original.
         snr_db: 10 log10 of signal power by error power; None: no difference at all, or
             (`finite` False) NaN or infinity on either side.
@@ -42,6 +43,7 @@ class Departure:
         cosine: of the angle between both, all samples as one vector; None where one is zero.
     """
 
+    place: int
     node: str
     op: str
     tensor: str
@@ -230,11 +232,12 @@ def _departures(
     original: ModelProto, sums: Mapping[str, _Sums], names: Mapping[str, Any]
 ) -> Iterator[Departure]:
     called = {"nodes": names.get("nodes", {}), "tensors": names.get("tensors", {})}
-    for node in original.graph.node:
+    for place, node in enumerate(original.graph.node):
         inputs = [sums[name].snr_db for name in node.input if name in sums]
         for tensor in [name for name in node.output if name in sums]:
             held = sums[tensor]
             yield Departure(
+                place=place,
                 node=called["nodes"].get(node.name, node.name),
                 op=node.op_type,
                 tensor=called["tensors"].get(tensor, tensor),

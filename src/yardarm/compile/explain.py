@@ -36,7 +36,7 @@ class Operators:
 
     Attributes:
         where: whose times these are, in a few words.
-        fp32_us, written_us: median microseconds of one inference, unprofiled.
+        fp32_us, written_us: microseconds of one inference, unprofiled.
         verdict: why int8 helped or didn't.
     """
 

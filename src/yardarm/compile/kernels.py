@@ -123,8 +123,8 @@ def kernels(optimised: ModelProto, times: Mapping[str, float]) -> tuple[Kernel, 
 def latencies(
     models: Sequence[ModelProto], feed: Feed, layout: Layout, *, runs: int = RUNS
 ) -> tuple[float, ...]:
-    """Median microseconds of one inference each, unprofiled, the models taking turns, so that
-    what else happens on the machine hits all of them."""
+    """Microseconds of one inference each, unprofiled: the lower quartile, for whatever else
+    runs on the machine only adds. The models take turns, so that it hits all of them."""
     engines = [Engine(model, _as_on_arm(settings()), layout=layout) for model in models]
     times: list[list[int]] = [[] for _ in engines]
     for _ in range(WARMUP + runs):
@@ -132,4 +132,4 @@ def latencies(
             begun = perf_counter_ns()
             engine.run(feed)
             held.append(perf_counter_ns() - begun)
-    return tuple(statistics.median(held[WARMUP:]) / 1e3 for held in times)
+    return tuple(statistics.quantiles(held[WARMUP:], n=4)[0] / 1e3 for held in times)

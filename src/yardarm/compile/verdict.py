@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from yardarm.compile.profiling import Cost, Profile
 
 ALIKE = 0.03
-"""Medians that lie closer together are called equal."""
+"""Times that lie closer together are called equal."""
 
 SMALL = 0.10
 """A share of the time below this is not the cause of anything."""
@@ -16,7 +16,7 @@ SMALL = 0.10
 
 def verdict(profile: Profile, fp32_us: float, written_us: float) -> str:
     """Args:
-    fp32_us, written_us: median time of one whole inference, unprofiled.
+    fp32_us, written_us: time of one whole inference, unprofiled.
     """
     head = _head(fp32_us, written_us)
     if not any(cost.runs == "int8" for cost in profile.costs):

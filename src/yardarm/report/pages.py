@@ -9,7 +9,19 @@ import yardarm
 from yardarm.report import figures, reading
 from yardarm.report.charts import frame
 from yardarm.report.page import Figure, Page, Section
-from yardarm.report.sections import accuracy, latency, lineage, nodes, telemetry, tensors
+from yardarm.report.sections import (
+    accuracy,
+    difference,
+    groups,
+    latency,
+    lineage,
+    nodes,
+    operators,
+    search,
+    sensitivity,
+    telemetry,
+    tensors,
+)
 from yardarm.report.sections import verdict as verdicts
 
 Json = Mapping[str, Any]
@@ -63,7 +75,12 @@ def of_bundle(manifest: Json, statistics: Json, explanation: Json) -> Page:
         figures=(*_scores(scores, manifest), *_size(manifest)),
         sections=_filled(
             accuracy.section(scores, manifest),
+            groups.section(scores),
+            search.section(manifest),
+            sensitivity.section(manifest),
             nodes.section(manifest),
+            difference.section(explanation),
+            operators.section(explanation),
             tensors.interface(manifest),
             tensors.calibration(statistics),
             lineage.lineage(lineage.compiled(manifest)),
