@@ -25,7 +25,9 @@ class ModelSection(_Section):
 
 class DataSection(_Section):
     calibration: str = Field(
-        description="npz with arrays named as the model's inputs", examples=["calibration.npz"]
+        description="arrays named as the model's inputs: an npz, a folder of .npy files, "
+        "or a callable: package.module:function",
+        examples=["calibration.npz"],
     )
     evaluation: str = Field(description="the same, plus the labels", examples=["evaluation.npz"])
     labels: str = Field("label", description="name of the labels' array in the evaluation set")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -365,6 +366,16 @@ def test_samples_may_differ_in_length(tmp_path: Path) -> None:
     ) as caught:
         datasets.check_inputs(padded, [Tensor("x", np.dtype(np.float32), (None, 2, None))])
     assert "batch = 0" in caught.value.hint
+
+
+def test_the_function_in_the_documentation_feeds(repository: Path, tmp_path: Path) -> None:
+    page = (repository / "docs" / "project-file.md").read_text()
+    (found,) = re.findall(r"```python\n(# feeding.py.*?)```", page, re.DOTALL)
+    (tmp_path / "feeding.py").write_text(found)
+    dataset = datasets.open_dataset(tmp_path / "feeding:evaluation", Layout(batch=0))
+    datasets.check_groups(dataset, "person")
+    datasets.check_inputs(dataset, [Tensor("frames", np.dtype(np.float32), (None, 40))])
+    assert len({sample["frames"].shape for sample in dataset.batches(1, ["frames"])}) > 10
 
 
 def test_a_constant_that_changes_is_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -454,6 +455,16 @@ def test_modules_of_one_name_are_told_apart_and_changes_are_seen(tmp_path: Path)
     assert metrics.digest(named) != before
     assert metrics.digest(MetricSection()) is None
     assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_the_metric_in_the_documentation_scores_texts(repository: Path, tmp_path: Path) -> None:
+    page = (repository / "docs" / "project-file.md").read_text()
+    (found,) = re.findall(r"```python\n(# scoring.py.*?)```", page, re.DOTALL)
+    (tmp_path / "scoring.py").write_text(found)
+    logits = np.stack([one_hot([1, 1, 0, 1, 2]), one_hot([0, 2, 2, 0, 0])])
+    labels = np.array([[1, 1, 2], [2, 2, 0]])
+    words = MetricSection(name="scoring:words", root=tmp_path)
+    assert metrics.judge(words, {"logits": logits}, labels).tolist() == [1.0, 0.0]
 
 
 def test_a_module_does_not_hide_one_that_is_loaded(tmp_path: Path) -> None:
