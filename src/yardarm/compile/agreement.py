@@ -38,7 +38,7 @@ def _differs(expected: NDArray[np.generic], found: NDArray[np.generic], toleranc
     if expected.dtype.kind != "f":
         unlike = int(np.count_nonzero(expected != found))
         return f"differs in {unlike} of {expected.size} values" if unlike else ""
-    return _off(expected.astype(np.float64), found.astype(np.float64), tolerance)
+    return _off(expected, found, tolerance)
 
 
 def _entry(expected: object, found: object, tolerance: float) -> str:
@@ -48,17 +48,25 @@ def _entry(expected: object, found: object, tolerance: float) -> str:
     return "" if expected == found else f"is {found!r}, not {expected!r}"
 
 
-def _off(expected: NDArray[np.float64], found: NDArray[np.float64], tolerance: float) -> str:
-    allowed = tolerance * spread(expected) + 1e-6
-    same = (expected == found) | (np.isnan(expected) & np.isnan(found))
+def _off(expected: NDArray[np.generic], found: NDArray[np.generic], tolerance: float) -> str:
+    allowed = tolerance * spread(np.asarray(expected, np.float64)) + 1e-6
+    error = furthest(expected, found)
+    if error == np.inf:
+        return "differs in values that are not finite"
+    return (
+        f"differs by up to {error:.3g}, where {allowed:.3g} is allowed" if error > allowed else ""
+    )
+
+
+def furthest(expected: NDArray[np.generic], found: NDArray[np.generic]) -> float:
+    """The largest difference of two arrays of one shape; infinite where NaN or infinity stands
+    in one place only."""
+    one, two = np.asarray(expected, np.float64), np.asarray(found, np.float64)
+    same = (one == two) | (np.isnan(one) & np.isnan(two))
     with np.errstate(invalid="ignore"):
-        error = np.where(same, 0.0, np.abs(expected - found))
-    if not np.all(error <= allowed):
-        finite = np.isfinite(error)
-        if not finite.all():
-            return f"differs in {int((~finite).sum())} values that are not finite"
-        return f"differs by up to {error.max():.3g}, where {allowed:.3g} is allowed"
-    return ""
+        error = np.where(same, 0.0, np.abs(one - two))
+    error[np.isnan(error)] = np.inf
+    return float(error.max(initial=0.0))
 
 
 def spread(values: NDArray[np.float64]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 STANDARD = ("", "ai.onnx")
 
@@ -24,6 +24,16 @@ def nodes(graph: GraphProto) -> Iterator[NodeProto]:
         yield node
         for body in bodies(node):
             yield from nodes(body)
+
+
+def tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """Every constant: initializers and attributes, those of inner graphs too."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from [attribute.t] if attribute.HasField("t") else attribute.tensors
+        for body in bodies(node):
+            yield from tensors(body)
 
 
 def uses(graph: GraphProto) -> Counter[str]:

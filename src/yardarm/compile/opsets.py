@@ -29,7 +29,7 @@ def ways(model: ModelProto, lowest: int, highest: int) -> Iterator[ModelProto]:
         yield model
         return
     reasons, found = [], False
-    typed = shapes.inferred(model)
+    typed = _without_defaults(shapes.inferred(model))
     for want in _targets(have, lowest, highest):
         for way in (_converted, _stamped):
             try:
@@ -56,6 +56,25 @@ def converted(model: ModelProto, want: int) -> ModelProto | None:
         return _converted(model, want)
     except Exception:  # noqa: BLE001  as above
         return None
+
+
+def _without_defaults(model: ModelProto) -> ModelProto:
+    """Settings that say what holds anyway are left out: other sets may not know them."""
+    version = importing.opset(model)
+    for node in graphs.nodes(model.graph):
+        if node.domain not in graphs.STANDARD:
+            continue
+        known = onnx.defs.get_schema(node.op_type, version, "").attributes
+        told = [
+            a
+            for a in node.attribute
+            if known[a.name].default_value.SerializeToString() != a.SerializeToString()
+        ]
+        if len(told) < len(node.attribute):
+            kept = [onnx.AttributeProto.FromString(a.SerializeToString()) for a in told]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+    return model
 
 
 def _targets(have: int, lowest: int, highest: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
@@ -19,8 +20,18 @@ Feed = Mapping[str, NDArray[np.generic]]
 FATAL_ONLY = 4  # errors come as exceptions; onnxruntime would print them as well
 
 
+class Runner(Protocol):
+    """What an engine asks of onnxruntime's session; a torch module can answer it too."""
+
+    def get_inputs(self) -> Sequence[Any]: ...
+
+    def get_outputs(self) -> Sequence[Any]: ...
+
+    def run(self, names: Sequence[str] | None, feed: Feed, /) -> Sequence[Any]: ...
+
+
 class Engine:
-    """A loaded model, from its file or from memory.
+    """A loaded model, from its file or from memory, or one that is loaded already.
 
     Feeds and answers have the sample axis first, whatever the model's layout is. Batches may
     have any length: where the model fixes its own, they are cut and padded.
@@ -36,23 +47,16 @@ class Engine:
 
     def __init__(
         self,
-        model: ModelProto | Path,
+        model: ModelProto | Path | Runner,
         options: onnxruntime.SessionOptions | None = None,
         *,
         layout: Layout | None = None,
         leave: Sequence[str] | None = None,
     ) -> None:
         self.layout = layout or Layout()
-        source = str(model) if isinstance(model, Path) else model.SerializeToString()
-        try:
-            self._session = onnxruntime.InferenceSession(
-                source,
-                options or settings(),
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=leave and list(leave),
-            )
-        except Exception as error:  # noqa: BLE001  onnxruntime's errors share no public base
-            raise Unsupported(_reason(error), where="onnxruntime loading the model") from None
+        self._session = (
+            _loaded(model, options, leave) if isinstance(model, ModelProto | Path) else model
+        )
         self.outputs: tuple[str, ...] = tuple(out.name for out in self._session.get_outputs())
         self.inputs: tuple[str, ...] = tuple(entry.name for entry in self._session.get_inputs())
         self._moving = [name for name in self.inputs if name not in self.layout.constant]
@@ -88,17 +92,27 @@ class Engine:
         for feed in dataset.batches(batch, [*self.inputs, *extra]):
             yield feed, self.run(feed)
 
-    def _once(self, feed: Feed) -> Arrays:
+    def fed(self, feed: Feed) -> Arrays:
+        """A feed as the model itself takes it: as many samples as it insists on, each input
+        in its own layout."""
+        piece = feed if self._length is None else self._piece(feed, 0)
+        return {name: self._put(piece, name) for name in self.inputs}
+
+    def once(self, fed: Feed) -> Arrays:
+        """The model's answers in its own layout.
+
+        Raises:
+            VerificationFailed: onnxruntime gives up.
+        """
         try:
-            answers = self._session.run(None, {name: self._put(feed, name) for name in self.inputs})
+            answers = self._session.run(None, fed)
         except Exception as error:  # noqa: BLE001  as above
-            raise VerificationFailed(
-                _reason(error), where="onnxruntime running the model"
-            ) from None
-        return {
-            name: self._taken(np.asarray(values), name)
-            for name, values in zip(self.outputs, answers, strict=True)
-        }
+            raise VerificationFailed(_reason(error), where="running the model") from None
+        return dict(zip(self.outputs, map(np.asarray, answers), strict=True))
+
+    def _once(self, feed: Feed) -> Arrays:
+        answers = self.once({name: self._put(feed, name) for name in self.inputs})
+        return {name: self._taken(values, name) for name, values in answers.items()}
 
     def _put(self, feed: Feed, name: str) -> NDArray[np.generic]:
         values = feed[name]
@@ -136,6 +150,24 @@ class Engine:
             lengths = ", ".join(map(str, sorted(found)))
             raise Unsupported(f"the model's inputs fix different batch lengths: {lengths}")
         return next(iter(found), None)
+
+
+def _loaded(
+    model: ModelProto | Path,
+    options: onnxruntime.SessionOptions | None,
+    leave: Sequence[str] | None,
+) -> Runner:
+    source = str(model) if isinstance(model, Path) else model.SerializeToString()
+    try:
+        session: Runner = onnxruntime.InferenceSession(
+            source,
+            options or settings(),
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=leave and list(leave),
+        )
+    except Exception as error:  # noqa: BLE001  onnxruntime's errors share no public base
+        raise Unsupported(_reason(error), where="onnxruntime loading the model") from None
+    return session
 
 
 def joined(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:

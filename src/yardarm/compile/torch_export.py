@@ -1,0 +1,268 @@
+"""From a torch module to ONNX: by torch.export, or by the older exporter where that fails."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto
+
+from yardarm.artifacts import Layout
+from yardarm.compile import checking, graphs, importing, opsets, torch_source
+from yardarm.compile.parity import Trace
+from yardarm.compile.session import Arrays
+from yardarm.compile.torch_session import intermediates
+from yardarm.compile.torch_source import TorchSource
+from yardarm.errors import Unsupported
+
+PREFERRED = 20  # the newest set whose operators onnxruntime's quantizer knows
+NATIVE = 18  # below it torch's exporter has nothing of its own
+OLDER = range(9, 21)  # what the older exporter writes
+BATCH = "batch"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """
+    Attributes:
+        traced: the program whose tensors are called as the model's; None where the older
+            exporter wrote the model, in names of its own.
+        notes: what a reader of the result should know, in whole sentences.
+    """
+
+    model: ModelProto
+    traced: Any
+    names: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def export(source: TorchSource, layout: Layout, lowest: int, highest: int) -> Exported:
+    """The module as ONNX, in an operator set that can be brought into [lowest, highest].
+
+    The same module gives the same bytes. Nodes are called by the module that they come from.
+
+    Raises:
+        Unsupported: neither exporter can write it; quotes why.
+    """
+    with torch_source.silence(), torch_source.torch().no_grad():
+        try:
+            return _told(_by_export(source, layout, lowest, highest), source)
+        except Exception as error:  # noqa: BLE001  torch raises whatever it meets
+            reason = _reason(error)
+        try:
+            model = _by_tracing(source, layout, lowest, highest)
+        except Exception as error:  # noqa: BLE001  likewise
+            raise Unsupported(
+                f"torch can't export the module: {reason}",
+                where=torch_source.WHERE,
+                hint=f"nor can its older exporter: {_reason(error)}",
+            ) from None
+        _lengths(model.graph)
+        note = f"torch.export can't take the module ({reason}): the older exporter wrote it."
+        return _told(Exported(model, None, {}, (note,)), source)
+
+
+def trace(source: TorchSource, exported: Exported) -> Trace | None:
+    """How to get at the inner tensors of the module, under the names of the model's."""
+    if exported.traced is None:
+        return None
+
+    def run(feed: Arrays) -> Iterator[tuple[str, NDArray[np.generic]]]:
+        for name, values in intermediates(source, exported.traced, feed):
+            yield exported.names.get(name, name), values
+
+    return run
+
+
+def _by_export(source: TorchSource, layout: Layout, lowest: int, highest: int) -> Exported:
+    library = torch_source.torch()
+    program = source.program
+    if program is None:
+        widened = _widened(source, layout)
+        program = library.export.export(
+            widened.module,
+            widened.arguments,
+            dict(widened.keywords),
+            dynamic_shapes=source.shapes or _free(widened, layout),
+            strict=False,
+        )
+    want = min(max(PREFERRED, lowest), max(highest, NATIVE))
+    written = library.onnx.export(program, dynamo=True, opset_version=want, verbose=False)
+    model = graphs.copied(written.model_proto)
+    _name_nodes(model.graph)
+    _lengths(model.graph)
+    names = _rename_ports(model.graph, source)
+    if told := checking.breach(model):
+        raise ValueError(told)
+    next(opsets.ways(model, lowest, highest))  # else the older one may know how
+    return Exported(model, written.exported_program, names, tuple(_fixed(model, layout)))
+
+
+def _fixed(model: ModelProto, layout: Layout) -> Iterator[str]:
+    """What is told where a module allows no other number of samples than its example's."""
+    axes = dict(_axes((value.name for value in model.graph.input), layout))
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        axis = axes.get(value.name, len(dims))
+        if axis < len(dims) and dims[axis].dim_value:
+            yield f"The module takes {dims[axis].dim_value} samples at a time in {value.name}."
+
+
+def _by_tracing(source: TorchSource, layout: Layout, lowest: int, highest: int) -> ModelProto:
+    want = min(max(17, lowest), highest, OLDER[-1])
+    axes = {name: {axis: BATCH} for name, axis in _axes(source.inputs, layout)}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        torch_source.torch().onnx.export(
+            source.module,
+            source.arguments,
+            file,
+            kwargs=dict(source.keywords),
+            dynamo=False,
+            opset_version=want,
+            input_names=list(source.inputs),
+            output_names=list(source.outputs),
+            dynamic_axes=axes | {name: {0: BATCH} for name in source.outputs if axes},
+            verbose=False,
+        )
+        return importing.load(file)
+
+
+def _axes(names: Iterable[str], layout: Layout) -> list[tuple[str, int]]:
+    """The inputs that hold samples, each with the axis that does."""
+    if not layout.batch:
+        return []
+    return [(name, layout.input_axis.get(name, 0)) for name in names if name not in layout.constant]
+
+
+def _widened(source: TorchSource, layout: Layout) -> TorchSource:
+    """One sample twice: torch takes an axis of length 1 for one that is always 1."""
+    if source.shapes is not None:
+        return source
+    axes = dict(_axes(source.inputs, layout))
+    values = dict(zip(source.inputs, (*source.arguments, *source.keywords.values()), strict=True))
+    wide = {name: _twice(value, axes.get(name)) for name, value in values.items()}
+    ordered = list(wide.values())
+    count = len(source.arguments)
+    keywords = dict(zip(source.keywords, ordered[count:], strict=True))
+    return replace(source, arguments=tuple(ordered[:count]), keywords=keywords)
+
+
+def _twice(value: Any, axis: int | None) -> Any:
+    if axis is None or value.ndim <= axis or value.shape[axis] != 1:
+        return value
+    return torch_source.torch().cat([value, value], dim=axis)
+
+
+def _free(source: TorchSource, layout: Layout) -> Any:
+    """dynamic_shapes in which the sample axis of each input is free where the module allows."""
+    library = torch_source.torch()
+    axes = dict(_axes(source.inputs, layout))
+    values = (*source.arguments, *source.keywords.values())
+    free = [
+        {axes[name]: library.export.Dim.AUTO} if name in axes and value.ndim > axes[name] else None
+        for name, value in zip(source.inputs, values, strict=True)
+    ]
+    if source.keywords:
+        return dict(zip(source.inputs, free, strict=True))
+    return tuple(free)
+
+
+def _told(exported: Exported, source: TorchSource) -> Exported:
+    """Without paths and stack traces, which differ from machine to machine."""
+    model = exported.model
+    for part in (model, model.graph, *graphs.nodes(model.graph)):
+        _bare(part)
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        _bare(value)
+    del model.graph.value_info[:]
+    model.graph.name = "torch"
+    model.producer_name, model.producer_version = "pytorch", ""
+    return exported
+
+
+def _bare(part: Any) -> None:
+    part.doc_string = ""
+    with contextlib.suppress(AttributeError):
+        del part.metadata_props[:]
+
+
+def _lengths(graph: GraphProto) -> None:
+    """Lengths that are free are called by their order, not by torch's running numbers."""
+    known: dict[str, str] = {}
+    for value in (*graph.input, *graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param.isidentifier():
+                new = BATCH if not known else f"length_{len(known)}"
+                dim.dim_param = known.setdefault(dim.dim_param, new)
+            elif dim.dim_param.isdecimal():
+                dim.dim_value = int(dim.dim_param)
+            elif dim.dim_param:
+                dim.Clear()
+
+
+def _name_nodes(graph: GraphProto) -> None:
+    """Nodes called by the module that they come from."""
+    taken: set[str] = set()
+    for node in graph.node:
+        stem = name = f"{_module(node)}/{node.op_type}".removeprefix("/")
+        number = 1
+        while name in taken:
+            number += 1
+            name = f"{stem}_{number}"
+        taken.add(name)
+        node.name = name
+
+
+SCOPES = re.compile(r"'([^']*)'")
+FOLDED = "FuseBatchNorm"  # how the rules begin by which a convolution takes a norm's place
+
+
+def _module(node: NodeProto) -> str:
+    """The path of the module that ran the node; of a convolution with its norm folded in,
+    the convolution's."""
+    told = {entry.key: entry.value for entry in node.metadata_props}
+    if told.get("pkg.onnxscript.rewriter.rule_name", "").startswith(FOLDED):
+        return str(node.input[1]).removesuffix(".weight")
+    scopes = SCOPES.findall(told.get("pkg.torch.onnx.name_scopes", ""))
+    return (
+        scopes[-2].removeprefix("_empty_nn_module_stack_from_metadata_hook")
+        if len(scopes) > 1
+        else ""
+    )
+
+
+def _rename_ports(graph: GraphProto, source: TorchSource) -> dict[str, str]:
+    """Inputs and outputs called as the project does; returns who is now called how."""
+    fixed = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    renamed = dict(zip((value.name for value in graph.input), source.inputs, strict=True))
+    for value, name in zip(graph.output, source.outputs, strict=True):
+        if value.name in fixed or value.name in renamed:
+            graph.node.append(onnx.helper.make_node("Identity", [value.name], [name], name=name))
+        else:
+            renamed[value.name] = name
+        value.name = name
+    clashes = set(renamed.values()) & ((fixed | set(graphs.producers(graph))) - set(renamed))
+    renamed |= {name: f"{name}/inner" for name in clashes}
+    graphs.rename(graph, renamed)
+    for held in (*graph.input, *graph.initializer):
+        held.name = renamed.get(held.name, held.name)
+    return renamed
+
+
+def _reason(error: BaseException) -> str:
+    """The first line that says something: torch begins with a headline of its own."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", lines[0] if lines else "")
+    return f"{type(cause).__name__}: {text[:200]}" if text else type(cause).__name__
