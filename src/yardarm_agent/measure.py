@@ -1,4 +1,4 @@
-"""A benchmark plan run by the current release's runtime, its files kept for fetching."""
+"""Plans run by the current release's runtime, their files kept for fetching."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from contextlib import closing
-from typing import Any, Dict, Generator
+from typing import Any, Dict, Generator, List, NamedTuple
 
 from yardarm_agent import blobs, child, engine
 from yardarm_agent.layout import Layout, plain
@@ -27,40 +27,68 @@ def run(layout: Layout, plan: Dict[str, Any], data: str) -> Generator[Dict[str, 
 
     The run is ended when the caller stops listening (closes the generator).
     """
-    digest = layout.active(layout.current)
-    if digest is None:
-        raise Invalid("no release runs here", "", "run `yardarm deploy` first")
-    blobs.verify(layout, data)
-    folder = _fresh(layout)
-    FILES.write(os.path.join(folder, "plan.json"), json.dumps(plan).encode())
-    # A copy: the release may write to its work folder, and never to the store.
-    shutil.copyfile(layout.blob(data), os.path.join(folder, "inputs.npz"))
-    argv = engine.for_release(
-        layout,
-        digest,
-        [
-            engine.Bind("rw", folder, "work"),
-            engine.Bind("rw", os.path.join(layout.run, "service"), "run/yardarm"),
-        ],
-        "bench",
-        "--bundle",
-        "/bundle",
-        "--plan",
-        "/work/plan.json",
-        "--data",
-        "/work/inputs.npz",
-        "--output",
-        "/work/output",
-        "--counters",
-        "/run/yardarm/bench.json",
-    )
+    digest = _current(layout)
+    folder = _fresh(layout, plan, data)
+    binds = [
+        engine.Bind("rw", folder, "work"),
+        engine.Bind("rw", os.path.join(layout.run, "service"), "run/yardarm"),
+    ]
+    counters = ("--counters", "/run/yardarm/bench.json")
+    argv = engine.for_release(layout, digest, binds, *_words("bench", "/bundle"), *counters)
     try:
-        with closing(child.follow(argv, os.path.join(layout.run, "bench.log"))) as told:
-            for body in told:
-                yield {"progress": body}
+        for body in _followed(layout, argv):
+            yield body
     finally:
         _forget_counters(layout)
     yield {"release": digest, "files": _outputs(layout)}
+
+
+class Model(NamedTuple):
+    """A model that is no release's: its blob's digest, and the manifest that says how it is
+    fed."""
+
+    digest: str
+    manifest: Dict[str, Any]
+
+
+def probe(
+    layout: Layout, plan: Dict[str, Any], data: str, model: Model
+) -> Generator[Dict[str, Any], None, None]:
+    """The same for a model of the store, which the current release's runtime runs. The blob
+    is removed afterwards unless a release has it too."""
+    digest = _current(layout)
+    blobs.verify(layout, model.digest)
+    folder = _fresh(layout, plan, data)
+    blob = layout.blob(model.digest)
+    shutil.copyfile(blob, os.path.join(folder, "model.onnx"))
+    FILES.write(os.path.join(folder, "manifest.json"), json.dumps(model.manifest).encode())
+    binds = [engine.Bind("rw", folder, "work")]
+    argv = engine.for_release(layout, digest, binds, *_words("probe", "/work"))
+    try:
+        for body in _followed(layout, argv):
+            yield body
+    finally:
+        if os.stat(blob).st_nlink == 1:  # releases hold their blobs by links
+            os.unlink(blob)
+    yield {"release": digest, "files": _outputs(layout)}
+
+
+def _current(layout: Layout) -> str:
+    digest = layout.active(layout.current)
+    if digest is None:
+        raise Invalid("no release runs here", "", "run `yardarm deploy` first")
+    return digest
+
+
+def _words(verb: str, bundle: str) -> List[str]:
+    plan = ["--plan", "/work/plan.json", "--data", "/work/inputs.npz", "--output", "/work/output"]
+    return [verb, "--bundle", bundle, *plan]
+
+
+def _followed(layout: Layout, argv: List[str]) -> Generator[Dict[str, Any], None, None]:
+    with closing(child.follow(argv, os.path.join(layout.run, "bench.log"))) as told:
+        for body in told:
+            yield {"progress": body}
 
 
 def read(layout: Layout, name: str, offset: int, size: int) -> bytes:
@@ -103,8 +131,13 @@ def _forget_counters(layout: Layout) -> None:
         pass
 
 
-def _fresh(layout: Layout) -> str:
+def _fresh(layout: Layout, plan: Dict[str, Any], data: str) -> str:
+    """An empty work folder with plan and inputs. They are copies: the release may write to
+    its work folder, and never to the store."""
+    blobs.verify(layout, data)
     discard(layout)
     folder = os.path.join(layout.work, NAME)
     os.makedirs(folder)
+    FILES.write(os.path.join(folder, "plan.json"), json.dumps(plan).encode())
+    shutil.copyfile(layout.blob(data), os.path.join(folder, "inputs.npz"))
     return folder

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from contextlib import closing
-from typing import IO, Any, BinaryIO, Callable, Dict, Iterator, Optional, Union
+from typing import IO, Any, BinaryIO, Callable, Dict, Generator, Iterator, Optional, Union
 
 from yardarm_agent import activate, blobs, daemon, measure, prepare, trust
 from yardarm_agent.layout import Layout
@@ -64,6 +64,7 @@ class Session:
             "prepare": self._prepare,
             "activate": self._activate,
             "bench": self._bench,
+            "probe": self._probe,
             "read": self._read,
             "spool": self._spool,
             "acknowledge": self._acknowledge,
@@ -179,8 +180,18 @@ class Session:
         return activate.activate(self._claimed(), header["digest"])
 
     def _bench(self, header: Dict[str, Any], _payload: bytes) -> Reply:
-        layout, last = self._claimed(), {}
-        with closing(measure.run(layout, header["plan"], header["data"])) as told:
+        layout = self._claimed()
+        return self._followed(measure.run(layout, header["plan"], header["data"]))
+
+    def _probe(self, header: Dict[str, Any], _payload: bytes) -> Reply:
+        layout = self._claimed()
+        model = measure.Model(_text(header, "model"), dict(header["manifest"]))
+        return self._followed(measure.probe(layout, header["plan"], header["data"], model))
+
+    def _followed(self, run: Generator[Dict[str, Any], None, None]) -> Dict[str, Any]:
+        """Progress passed on; the last body is the reply."""
+        last: Dict[str, Any] = {}
+        with closing(run) as told:
             for last in told:
                 if "progress" in last:
                     self._send(Frame(last))

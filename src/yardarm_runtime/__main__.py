@@ -1,4 +1,4 @@
-"""python3 -m yardarm_runtime VERB: golden, serve, bench.
+"""python3 -m yardarm_runtime VERB: golden, serve, bench, probe.
 
 Results are JSON lines on stdout. Exit codes: 0 done, 1 unexpected, 2 usage, 3 bundle,
 plan or data can't be used, 8 golden outputs differ; with 1 and 3 stderr has one line
@@ -29,15 +29,17 @@ def _parser() -> argparse.ArgumentParser:
     golden = verbs.add_parser("golden", help="answer the golden inputs and compare")
     serve = verbs.add_parser("serve", help="serve the model over HTTP")
     bench = verbs.add_parser("bench", help="run a measuring plan")
-    for verb in (golden, serve, bench):
+    probe = verbs.add_parser("probe", help="time any model and its operators")
+    for verb in (golden, serve, bench, probe):
         verb.add_argument("--bundle", required=True, help="folder of the unpacked bundle")
     for verb in (golden, serve):
         verb.add_argument("--threads", type=_positive, default=1, help="intra-op threads")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, required=True, help="0: any free port")
-    bench.add_argument("--plan", required=True)
-    bench.add_argument("--data", required=True, help="npz with the model's inputs")
-    bench.add_argument("--output", required=True, help="folder for the results")
+    for verb in (bench, probe):
+        verb.add_argument("--plan", required=True)
+        verb.add_argument("--data", required=True, help="npz with the model's inputs")
+        verb.add_argument("--output", required=True, help="folder for the results")
     for verb in (serve, bench):
         verb.add_argument("--counters", help="file that is kept up to date with counters")
     return parser
@@ -71,10 +73,19 @@ def _bench(arguments: argparse.Namespace) -> int:
         arguments.counters,
         import_ms=round((time.perf_counter() - begun) * 1e3, 3),
     )
-    bench.run(
-        request, lambda phase, done, total: _say({"done": done, "total": total, "phase": phase})
-    )
+    bench.run(request, _tell)
     return 0
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    from yardarm_runtime import probe
+
+    probe.run(arguments.bundle, arguments.plan, arguments.data, arguments.output, _tell)
+    return 0
+
+
+def _tell(phase: str, done: int, total: int) -> None:
+    _say({"done": done, "total": total, "phase": phase})
 
 
 def _say(value: object) -> None:
@@ -83,9 +94,9 @@ def _say(value: object) -> None:
 
 def main(words: Optional[List[str]] = None) -> int:
     arguments = _parser().parse_args(words)
-    verb = {"golden": _golden, "serve": _serve, "bench": _bench}[arguments.verb]
+    verbs = {"golden": _golden, "serve": _serve, "bench": _bench, "probe": _probe}
     try:
-        return verb(arguments)
+        return verbs[arguments.verb](arguments)
     except Problem as error:
         return _failed(INVALID, str(error))
     except (OSError, MemoryError, ImportError, OverflowError) as error:

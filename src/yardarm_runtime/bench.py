@@ -51,7 +51,7 @@ def run(request: Request, progress: Progress) -> None:
         begun = time.perf_counter()
         engine = Engine(request.bundle, plan["threads"])
         load_ms = _ms_since(begun)
-        first = _first(engine, plan, data)
+        first = first_sample(engine, plan, data)
         begun = time.perf_counter()
         engine.run(first)
         cold = {"import_ms": request.import_ms, "load_ms": load_ms, "first_ms": _ms_since(begun)}
@@ -98,7 +98,7 @@ def read_plan(path: str) -> Dict[str, Any]:
     return plan
 
 
-def _first(engine: Engine, plan: Dict[str, Any], data: arrays.Archive) -> Dict[str, Any]:
+def first_sample(engine: Engine, plan: Dict[str, Any], data: arrays.Archive) -> Dict[str, Any]:
     """The first sample, as often as the model's fixed batch asks for."""
     constant = engine.layout.constant
     feeds = {

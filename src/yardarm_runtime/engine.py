@@ -52,19 +52,20 @@ class Engine:
         bundle: the folder that holds `model.onnx`, and `manifest.json` unless the layout is
             the usual one.
         threads: intra-op threads. They don't spin: a device has other work too.
+        options: onnxruntime's session options instead of those of `threads`.
 
     Raises:
         Problem: no such file, or onnxruntime does not load it.
     """
 
-    def __init__(self, bundle: str, threads: int = 1) -> None:
+    def __init__(self, bundle: str, threads: int = 1, options: Any = None) -> None:
         self.path = os.path.join(bundle, "model.onnx")
         self.layout = layout.read(bundle)
         if not os.path.isfile(self.path):
             raise Problem("there is no model: %s" % self.path)
         try:
             self.session = onnxruntime.InferenceSession(
-                self.path, _options(threads), providers=["CPUExecutionProvider"]
+                self.path, options or settings(threads), providers=["CPUExecutionProvider"]
             )
         except REFUSALS as error:
             raise Problem("%s can't be loaded: %s" % (self.path, error)) from None
@@ -131,7 +132,8 @@ def _value(array: np.ndarray[Any, Any]) -> Any:
     return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
 
 
-def _options(threads: int) -> Any:
+def settings(threads: int) -> Any:
+    """onnxruntime's session options for this many intra-op threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

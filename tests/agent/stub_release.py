@@ -1,4 +1,4 @@
-# ruff: noqa: PTH118, PTH123, N815, T201, UP031
+# ruff: noqa: PTH102, PTH118, PTH123, N815, T201, UP031
 """Plays `unshare … chroot … python3 -m yardarm_runtime` where tests may not mount: what the
 image's file `behaviour` says, it does."""
 
@@ -33,6 +33,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 if "golden" in sys.argv:
     print(json.dumps({"ok": "wrong" not in BEHAVIOUR, "outputs": {}}))
+elif "probe" in sys.argv:
+    work = sys.argv[sys.argv.index("rw") + 1]
+    print(json.dumps({"done": 1, "total": 1, "phase": "latency"}))
+    os.mkdir(os.path.join(work, "output"))
+    with open(os.path.join(work, "output", "seen"), "w") as stream:
+        for name in ("model.onnx", "inputs.npz", "manifest.json", "plan.json"):
+            with open(os.path.join(work, name)) as held:
+                stream.write(held.read() + "\n")
+    if "wrong" in BEHAVIOUR:
+        raise SystemExit("the model can't be loaded")
 elif "bench" in sys.argv:
     for done in range(10_000):
         print(json.dumps({"done": done, "total": 10_000, "phase": "latency", "pid": os.getpid()}))

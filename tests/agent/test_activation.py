@@ -356,6 +356,43 @@ def test_a_host_that_vanishes_ends_the_benchmark(device: Device) -> None:
     device.pipes.process.stderr.close()
 
 
+def test_a_model_of_no_release_runs_in_the_current_image(device: Device) -> None:
+    current, _reply = device.deploy("healthy 1", model=b"deployed")
+    data, told = device.put(b"inputs"), []
+    for model in (b"candidate", b"deployed"):
+        digest = device.put(model)
+        fields = {"model": digest, "data": data, "plan": {"n": 1}, "manifest": {"options": {}}}
+        device.pipes.send({"op": "probe", **fields})
+        assert device.pipes.receive().header["progress"]["phase"] == "latency"
+        reply = device.pipes.receive().header
+        assert reply["release"] == current
+        told.append(device.pipes.ask("read", name="seen", offset=0, size=99).payload)
+        assert reply["files"] == {"seen": len(told[-1])}
+        kept = Path(device.layout.blob(digest)).exists()
+        assert kept == (model == b"deployed"), "what a release has stays"
+    assert told[0] == b'candidate\ninputs\n{"options": {}}\n{"n": 1}\n'
+    assert device.model() == digest_of(b"deployed"), "the service is as it was"
+
+
+def test_a_probe_that_fails_says_why_and_leaves_no_blob(device: Device) -> None:
+    device.deploy("healthy 1")
+    Path(device.layout.image(current_config(device)), "behaviour").write_text("wrong")
+    digest, data = device.put(b"candidate"), device.put(b"inputs")
+    fields = {"model": digest, "data": data, "plan": {}, "manifest": {}}
+    device.pipes.send({"op": "probe", **fields})
+    while "progress" in (reply := device.pipes.receive().header):
+        pass
+    assert reply["error"]["kind"] == "VerificationFailed"
+    assert "the model can't be loaded" in reply["error"]["hint"]
+    assert not Path(device.layout.blob(digest)).exists()
+
+
+def current_config(device: Device) -> str:
+    assert device.current is not None
+    release = Path(device.layout.release(device.current), "release.json")
+    return str(json.loads(release.read_text())["image"]["config"])
+
+
 def test_what_failed_halfway_is_prepared_again(device: Device) -> None:
     first = device.prepare("healthy 1")["digest"]
     image = next(Path(device.layout.images).iterdir())

@@ -32,7 +32,7 @@ DATA = b"bytes of a blob" * 100
 DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()
 PYTHONS = sorted({sys.executable, shutil.which("python3", path="/usr/bin") or sys.executable})
 OPERATIONS = sorted(Session(Layout("/nowhere"), BytesIO())._operations)
-CLAIMED = ("trust", "have", "put", "seal", "prepare", "activate", "bench")
+CLAIMED = ("trust", "have", "put", "seal", "prepare", "activate", "bench", "probe")
 FIELDS: dict[str, dict[str, Any]] = {
     "trust": {"key": "ssh-ed25519 AAAA", "class": "pi"},
     "have": {"blobs": {}},
@@ -41,6 +41,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "prepare": {"signature": ""},
     "activate": {"digest": DIGEST},
     "bench": {"plan": {}, "data": DIGEST},
+    "probe": {"plan": {}, "data": DIGEST, "model": DIGEST, "manifest": {}},
 }
 
 
@@ -159,6 +160,7 @@ def test_bad_signatures_and_unprepared_releases_are_refused(session: Open) -> No
     assert pipes.refused("prepare", b"{not json", signature="x")[0] == "VerificationFailed"
     assert pipes.refused("activate", digest=DIGEST)[0] == "InvalidInput"
     assert pipes.refused("bench", plan={}, data=DIGEST)[0] == "InvalidInput"
+    assert pipes.refused("probe", **FIELDS["probe"])[0] == "InvalidInput"
     assert pipes.refused("seal", digest=DIGEST)[0] == "VerificationFailed"
 
 
@@ -187,6 +189,8 @@ def test_bad_signatures_and_unprepared_releases_are_refused(session: Open) -> No
         ("logs", {"lines": None}),
         ("activate", {"digest": ["x"]}),
         ("bench", {"plan": {}, "data": "../x"}),
+        ("probe", {"plan": {}, "data": DIGEST, "model": "../x", "manifest": {}}),
+        ("probe", {"plan": {}, "data": DIGEST, "model": DIGEST, "manifest": 7}),
     ],
 )
 def test_malformed_requests_are_answered(
