@@ -271,6 +271,7 @@ YIELDING = "def samples():\n    yield "
             YIELDING + "{'x': 1}\n    raise OSError('no disk')",
             "OSError: no disk .* after 1 samples",
         ),
+        (YIELDING + "{'x': 1}\n    raise SystemExit(3)", "it raised SystemExit: 3 .* after 1"),
         (YIELDING + "np.ones(3)", "sample 0 is ndarray, not a dict"),
         (YIELDING + "None", "sample 0 is NoneType, not a dict"),
         (YIELDING + "{3: 1.0}", "sample 0 is dict, not a dict of arrays by name"),

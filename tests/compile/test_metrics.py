@@ -346,6 +346,9 @@ def raising(outputs, labels):
 def meddling(outputs, labels):
     labels[0] = 1
 
+def leaving(outputs, labels):
+    raise SystemExit(3)
+
 constant = 3
 """
 HELPER = "def share(values, labels):\n    return float((values.argmax(-1) == labels).mean())\n"
@@ -401,6 +404,7 @@ def test_a_choice_that_lacks_a_class_is_left_out_of_the_resamples(
         ("broken", "scoring:broken returned NaN"),
         ("text", "scoring:text returned str, expected"),
         ("raising", r"scoring:raising raised KeyError: 'logits' \(scoring.py, line 32\)"),
+        ("leaving", "scoring:leaving raised SystemExit: 3"),
         ("meddling", "scoring:meddling raised ValueError: assignment destination is read-only"),
         ("nothing", "scoring has no 'nothing'"),
         ("constant", "scoring:constant is no function but int"),

@@ -48,13 +48,17 @@ def check_labels(dataset: Dataset, name: str) -> None:
     _check_held(dataset, name, "labels")
 
 
-def check_groups(dataset: Dataset, name: str) -> None:
-    """Raises InvalidInput where the groups are missing, or not one integer or text a sample."""
-    _check_held(dataset, name, "groups")
+def check_groups(dataset: Dataset, name: str, setting: str = "groups") -> None:
+    """Raises InvalidInput where the groups are missing, or not one integer or text a sample.
+
+    Args:
+        setting: the one under [data] that names them: "groups" or "clusters".
+    """
+    _check_held(dataset, name, setting)
     found = dataset.members[name]
     if len(found.shape) != 1 or found.dtype.kind not in "iubUS" or name in dataset.layout.constant:
         raise InvalidInput(
-            "groups are one integer or text a sample, "
+            f"{setting} are one integer or text a sample, "
             f"found {found.dtype} of shape [{_shown(found.shape)}]",
             where=f"{dataset.file}: {name}",
         )

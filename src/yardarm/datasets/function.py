@@ -111,7 +111,7 @@ class Function:
             try:
                 with callables.importable(self._root):
                     item = next(samples, END)
-            except Exception as error:  # noqa: BLE001  a project's code may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001  a project's code may raise anything
                 text = f"it raised {callables.words(error)} after {number} samples"
                 raise self._error(text) from None
             if item is END:
@@ -123,7 +123,7 @@ class Function:
         try:
             with callables.importable(self._root):
                 found = function()
-        except Exception as error:  # noqa: BLE001  as above
+        except (Exception, SystemExit) as error:  # noqa: BLE001  as above
             raise self._error(f"it raised {callables.words(error)}") from None
         if isinstance(found, Mapping) or not isinstance(found, Iterable):
             raise self._error(

@@ -136,7 +136,7 @@ def called(
     try:
         with callables.importable(section.root):
             answer = function(shown, _locked(labels))
-    except Exception as error:  # noqa: BLE001  a project's code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a project's code may raise anything
         raise InvalidInput(
             f"the metric {section.name} raised {callables.words(error)}", where="metric.name"
         ) from None
