@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from onnx import ModelProto
@@ -17,6 +16,7 @@ from yardarm.compile import importing
 from yardarm.compile.calibrate import Observed
 from yardarm.compile.quantize import precisions
 from yardarm.compile.ranges import Range
+from yardarm.compile.sources import Imported
 from yardarm.compile.verify import Verified
 from yardarm.datasets import Dataset, Tensor
 from yardarm.digest import Digest
@@ -30,7 +30,7 @@ SCHEMA = "yardarm.bundle/1"
 class Sources:
     """What a bundle is made from, and the digests that it carries on."""
 
-    model: Path
+    model: Imported
     calibration: Dataset
     evaluation: Dataset
     digests: Mapping[str, Digest]
@@ -70,7 +70,9 @@ def manifest(
         "source": {
             "file": sources.model.name,
             "digest": sources.digests["source"],
-            "size": sources.model.stat().st_size,
+            "kind": sources.model.kind,
+            "notes": list(sources.model.notes),
+            "size": sources.model.size,
             "opset": importing.opset(original),
         },
         "data": {

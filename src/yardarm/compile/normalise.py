@@ -122,7 +122,7 @@ def _finished(model: ModelProto, original: ModelProto) -> ModelProto:
     """Tidy, split, named and typed; documentation and metadata are the original's."""
     finished = sharing.split(tidying.tidied(model))
     opsets.settle(finished)
-    _name_nodes(finished)
+    _name_nodes(finished, original)
     _describe(finished, original)
     return shapes.inferred(finished)
 
@@ -136,10 +136,13 @@ def _describe(model: ModelProto, original: ModelProto) -> None:
     model.metadata_props.extend(original.metadata_props)
 
 
-def _name_nodes(model: ModelProto) -> None:
-    """Decisions are told by node: every node gets a name of its own."""
+def _name_nodes(model: ModelProto, original: ModelProto) -> None:
+    """Decisions are told by node: every node gets a name of its own, its old one where there
+    was one."""
+    known = {name: node.name for node in original.graph.node for name in node.output}
     taken: set[str] = set()
     for number, node in enumerate(model.graph.node):
+        node.name = node.name or known.get(node.output[0], "")
         if not node.name or node.name in taken:
             node.name = f"{node.op_type}_{number}"
         while node.name in taken:

@@ -18,16 +18,17 @@ from yardarm.compile.calibrate import calibrate
 from yardarm.compile.manifest import Made, Sources, manifest, options, tools
 from yardarm.compile.normalise import normalise
 from yardarm.compile.search import search
+from yardarm.compile.sources import Imported, is_torch, open_source
 from yardarm.compile.statistics import statistics
 from yardarm.compile.verify import verify
-from yardarm.digest import Digest, of_file, of_json, short
+from yardarm.digest import Digest, of_json, short
 from yardarm.errors import Unsupported
 from yardarm.events import Sink, step
 from yardarm.profiles import Profile
 from yardarm.project import Project
 from yardarm.store import Store
 
-RECIPE = 2  # counts changes of this code that change its results
+RECIPE = 3  # counts changes of this code that change its results
 FIRST = 8  # samples on which the normalised model is held against the original
 
 
@@ -54,7 +55,7 @@ def compiled(project: Project, profile: Profile, store: Store, sink: Sink) -> Co
         VerificationFailed: the model doesn't survive a step; which one is said.
     """
     _check_target(profile)
-    sources = _sources(project)
+    sources = _sources(project, profile, sink)
     key = of_json(_inputs(project, profile, sources.digests))
     found = _recorded(store, key)
     bundle = found or _compile(project, profile, store, sources, sink)
@@ -77,19 +78,30 @@ def _check_target(profile: Profile) -> None:
         )
 
 
-def _sources(project: Project) -> Sources:
-    model = importing.present(project.path(project.model.source))
+def _sources(project: Project, profile: Profile, sink: Sink) -> Sources:
     calibration = datasets.open_dataset(project.path(project.data.calibration), project.layout)
     evaluation = datasets.open_dataset(project.path(project.data.evaluation), project.layout)
     datasets.check_labels(evaluation, project.data.labels)
     if project.data.groups:
         datasets.check_groups(evaluation, project.data.groups)
+    model = _model(project, profile, sink)  # last: torch takes its time
     digests = {
-        "source": of_file(model),
+        "source": model.digest,
         "calibration": calibration.digest(),
         "evaluation": evaluation.digest(),
     }
     return Sources(model, calibration, evaluation, digests)
+
+
+def _model(project: Project, profile: Profile, sink: Sink) -> Imported:
+    if not is_torch(project):
+        return open_source(project, profile)
+    with step(sink, "export", "export from torch") as running:
+        model = open_source(project, profile)
+        running.detail = f"operator set {importing.opset(model.model)}"
+        for note in model.notes:
+            running.note(note, "warning")
+    return model
 
 
 def _inputs(project: Project, profile: Profile, digests: Mapping[str, Digest]) -> dict[str, Any]:
@@ -114,10 +126,13 @@ def _compile(
     project: Project, profile: Profile, store: Store, sources: Sources, sink: Sink
 ) -> Bundle:
     with step(sink, "import", "import the model") as running:
-        original = importing.load(sources.model)
+        original = sources.model.model
         inputs = importing.inputs(original)
         datasets.check_inputs(sources.calibration, inputs)
         datasets.check_inputs(sources.evaluation, inputs)
+        if sources.model.parity:
+            labels = sources.evaluation.read(project.data.labels)
+            sources.model.parity.check(sources.evaluation, project.metric, labels, running)
         sample = next(sources.calibration.batches(FIRST, [tensor.name for tensor in inputs]))
         low, high = profile.runtime.opset_min, profile.runtime.opset_max
         prepared = normalise(original, low, high, sample, project.layout)
