@@ -4,11 +4,16 @@ He's initialisation keeps activations of one size through the layers, and batch 
 statistics and scales that differ by channel, as those of trained networks do. Layers and
 widths follow the papers: MobileNetV2 (Sandler et al. 2018, table 2) and ResNet-50 (He et al.
 2016, table 1, with the stride on the 3×3 convolution).
+
+`networks.py FOLDER` writes each, normalised, and images for them: `mobilenet.onnx`,
+`resnet.onnx`, `64.npz` and `512.npz`.
 """
 
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -142,3 +147,17 @@ def images(seed: int, count: int) -> NDArray[np.float32]:
     coarse = random.normal(0, 1, (count, 3, 14, 14)).astype(np.float32)
     patches = coarse.repeat(16, axis=2).repeat(16, axis=3)
     return patches + random.normal(0, 0.2, patches.shape).astype(np.float32)
+
+
+def write(folder: Path) -> None:
+    from yardarm.compile.normalise import normalise
+
+    for count in (64, 512):
+        np.savez(folder / f"{count}.npz", image=images(1, count))
+    for network in (mobilenet, resnet):
+        model = normalise(network(), 13, 21, {"image": images(1, 2)})
+        onnx.save(model, folder / f"{network.__name__}.onnx")
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
