@@ -44,12 +44,26 @@ def test_batches_joined_are_the_array(
     np.testing.assert_array_equal(dataset.read("x"), array)
 
 
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_memory_stays_within_a_batch(save: object, tmp_path: Path) -> None:
-    file = tmp_path / "large.npz"
-    save(file, x=np.zeros((4096, 4096), np.float32))  # 64 MB
-    dataset = datasets.open_dataset(file)
+LARGE = """
+def samples():
+    return ({"x": np.zeros(4096, np.float32)} for _ in range(4096))
+"""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: saved(d, x=np.zeros((4096, 4096), np.float32)),  # 64 MB
+        lambda d: squeezed(d, x=np.zeros((4096, 4096), np.float32)),
+        lambda d: folder(d, x=np.zeros((4096, 4096), np.float32)),
+        lambda d: function(d, LARGE),
+    ],
+    ids=["stored", "deflated", "folder", "function"],
+)
+def test_memory_stays_within_a_batch(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    file = make(tmp_path)
     tracemalloc.start()
+    dataset = datasets.open_dataset(file)
     assert sum(len(batch["x"]) for batch in dataset.batches(64)) == 4096
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -58,6 +72,11 @@ def test_memory_stays_within_a_batch(save: object, tmp_path: Path) -> None:
 
 def saved(folder: Path, **members: np.ndarray) -> Path:
     np.savez(folder / "data.npz", **members)
+    return folder / "data.npz"
+
+
+def squeezed(folder: Path, **members: np.ndarray) -> Path:
+    np.savez_compressed(folder / "data.npz", **members)
     return folder / "data.npz"
 
 
