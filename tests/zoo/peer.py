@@ -47,8 +47,9 @@ def accuracy(project: Project, model: Path) -> float:
     """Share of the evaluation samples whose largest output is the label."""
     evaluation = open_dataset(project.path(project.data.evaluation), project.layout)
     engine = Engine(model, layout=project.layout)
+    output = project.metric.output or engine.outputs[0]
     hits = [
-        next(iter(answers.values())).argmax(-1) == feed["label"]
+        answers[output].argmax(-1) == feed["label"]
         for feed, answers in engine.over(evaluation, project.layout.size, ["label"])
     ]
     return float(np.concatenate(hits).mean())

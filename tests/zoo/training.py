@@ -72,7 +72,7 @@ def exported(
             network.eval(),
             tuple(example.values()),
             dynamo=True,
-            dynamic_shapes={name: axes.get(name) for name in example},
+            dynamic_shapes=tuple(axes.get(name) for name in example),
             input_names=[*example],
             output_names=[*outputs],
             opset_version=OPSET,
