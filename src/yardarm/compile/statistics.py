@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from yardarm.compile.calibrate import Observed
+from yardarm.compile.audit import audit
 from yardarm.compile.histogram import SIDE, Histogram
-from yardarm.compile.ranges import Range
+from yardarm.compile.observed import Observed
+from yardarm.compile.ranges import Range, Rule
 
 SCHEMA = "yardarm.statistics/1"
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -18,11 +19,20 @@ BINS = 64
 
 
 def statistics(
-    observed: Mapping[str, Observed], ranges: Mapping[str, Range], inputs: Sequence[str]
+    observed: Mapping[str, Observed],
+    ranges: Mapping[str, Range],
+    inputs: Sequence[str],
+    rules: Mapping[str, Rule] | None = None,
 ) -> dict[str, Any]:
     """Per tensor `low`, `high`, `mean` and, where it became int8, the `range` represented;
     per input its quantiles and a histogram as well. Tensors with NaN or infinity are left
-    out, for JSON has no word for them."""
+    out, for JSON has no word for them. A sum that only a Relu or Clip reads is told as that
+    passes it on, as `calibrate` sees it.
+
+    Args:
+        rules: by what rule each range was chosen, for the `audit`, whose form `audit.audit`
+            describes.
+    """
     known = {name: seen for name, seen in observed.items() if seen.finite}
     return {
         "schema": SCHEMA,
@@ -31,6 +41,7 @@ def statistics(
             for name, seen in known.items()
         },
         "inputs": {name: _distribution(known[name]) for name in inputs if name in known},
+        "audit": audit(observed, rules or {}),
     }
 
 
