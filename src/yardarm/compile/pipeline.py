@@ -17,6 +17,7 @@ from yardarm.compile.budget import check_budget
 from yardarm.compile.calibrate import calibrate
 from yardarm.compile.manifest import Made, Sources, manifest, options, tools
 from yardarm.compile.normalise import normalise
+from yardarm.compile.ranges import RULES
 from yardarm.compile.search import search
 from yardarm.compile.sources import Imported, is_torch, open_source
 from yardarm.compile.statistics import statistics
@@ -28,7 +29,7 @@ from yardarm.profiles import Profile
 from yardarm.project import Project
 from yardarm.store import Store
 
-RECIPE = 3  # counts changes of this code that change its results
+RECIPE = 4  # counts changes of this code that change its results
 FIRST = 8  # samples on which the normalised model is held against the original
 
 
@@ -147,7 +148,8 @@ def _compile(
     body = manifest(
         project, profile, sources, original=original, made=made, model=model, verified=verified
     )
-    seen = statistics(made.observed, made.ranges, [tensor.name for tensor in inputs])
+    rules = dict.fromkeys(made.ranges, RULES[made.rule]) if made.rule else None
+    seen = statistics(made.observed, made.ranges, [tensor.name for tensor in inputs], rules)
     return bundles.put(store, model, body, seen, verified.golden)
 
 
