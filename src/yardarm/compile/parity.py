@@ -25,6 +25,8 @@ TOLERANCE = 1e-3
 """Share of an output's spread over the set, share of unlike integers, and what the metric may
 change by: kernels sum in other orders, which on correct exports moved outputs by 1e-6."""
 
+TINY = 1e-6  # absolute differences up to this are none
+
 Trace = Callable[[Arrays], Iterable[tuple[str, NDArray[np.generic]]]]
 
 
@@ -108,7 +110,7 @@ class Parity:
         own = engine.fed(feed)
         try:
             traced = dict(self.trace(own))
-            found = _exposed(self.model, set(traced), own)
+            found = exposed(self.model, set(traced), own)
         except YardarmError:
             return ""
         for node in self.model.graph.node:
@@ -162,8 +164,10 @@ class _Output:
     def share(self) -> float:
         if self.unlike:
             return self.unlike / self.count
+        if self.error <= TINY:
+            return 0.0
         spread = max(self.high - self.low, 0.0) or abs(self.high)
-        return self.error / spread if self.error > 1e-6 else 0.0
+        return self.error / spread if np.isfinite(self.error) and spread else np.inf
 
 
 def _judge_metric(
@@ -199,7 +203,7 @@ def _unlike(expected: NDArray[np.generic] | None, found: NDArray[np.generic] | N
     return bool(agreement.difference({"": expected}, {"": found.astype(expected.dtype)}, TOLERANCE))
 
 
-def _exposed(model: ModelProto, names: set[str], feed: Arrays) -> Arrays:
+def exposed(model: ModelProto, names: set[str], feed: Arrays) -> Arrays:
     """The model's own values for the tensors `names`, unfused."""
     made = graphs.producers(model.graph)
     shown = graphs.copied(model)
