@@ -135,6 +135,21 @@ def test_damaged_blobs_are_made_again(project: Path, shipped: Ran, cli: Cli) -> 
     assert back["changed"] and back["bytes"] == 0, "the model before is still there"
 
 
+def test_a_compile_is_explained_with_the_devices_times(
+    project: Path, shipped: Ran, cli: Cli
+) -> None:
+    asked = ("--project", project, "--on", HOST, "--json")
+    told = cli("compile", *asked).json
+    bundle = shipped.json["result"]["bundle"]["digest"]
+    assert (told["cached"], told["digest"]) == (True, bundle)
+    operators = told["explanation"]["operators"]
+    assert operators["where"] == f"times of {HOST}, emulated: latency is not the device's"
+    assert operators["emulated"] and operators["written_us"] > 0
+    assert {"int8", "fp32"} == {cost["runs"] for cost in operators["nodes"]}
+    again = cli("deploy", HOST, "--project", project, "--json").json
+    assert not again["changed"], "the release is as it was"
+
+
 def test_telemetry_is_pulled(project: Path, shipped: Ran, cli: Cli) -> None:
     time.sleep(6)
     pulled = cli("telemetry", "pull", HOST, "--json").json

@@ -69,6 +69,18 @@ class Graph(Generic[V]):
                 yield self.producer[name]
 
 
+def named(model: ModelProto) -> ModelProto:
+    """The model, or a copy of it whose nodes have names of their own where some have none."""
+    names = [node.name for node in model.graph.node]
+    if all(names) and len(set(names)) == len(names):
+        return model
+    whole = ModelProto()
+    whole.CopyFrom(model)
+    for place, node in enumerate(whole.graph.node):
+        node.name = f"{place}:{node.name or node.op_type}"
+    return whole
+
+
 def nodes_of(model: ModelProto) -> tuple[Node, ...]:
     return tuple(
         Node(node.name, node.op_type, tuple(node.input), tuple(node.output))

@@ -19,6 +19,7 @@ from typing import Any
 
 import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
 from yardarm.artifacts import Layout
@@ -90,7 +91,7 @@ def read(folder: Path) -> tuple[Kernel, ...]:
         (file,) = folder.glob("profile*.json")
         events = json.loads(file.read_text(encoding="utf-8"))
         return kernels(onnx.load(folder / "optimised.onnx"), medians(events))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, DecodeError) as error:
         raise VerificationFailed(f"the profile can't be read: {error}") from None
 
 

@@ -172,7 +172,7 @@ def _measure(
             if told:
                 running.advance(told["done"], told["total"], told["phase"])
         for name, size in frame.header["files"].items():
-            _fetch(session, name, size, scratch)
+            fetch(session, name, size, scratch)
         running.detail = f"{dataset.samples} samples scored, {_timed(opened, plan)}"
 
 
@@ -182,7 +182,7 @@ def _timed(opened: Workspace, plan: dict[str, Any]) -> str:
     return f"{timed:,} inferences timed{reason}"
 
 
-def _fetch(session: Session, name: str, size: int, target: Path) -> None:
+def fetch(session: Session, name: str, size: int, target: Path) -> None:
     """Copy one output file; its name is the device's word, so only its last part counts."""
     with (target / Path(name).name).open("wb") as stream:
         while (offset := stream.tell()) < size:

@@ -10,6 +10,8 @@ from yardarm.artifacts import Probe
 from yardarm.compile import Compiled, Explanation
 from yardarm.events import Sink, silent
 from yardarm.flow.compile import check_target, export
+from yardarm.flow.device import at_work
+from yardarm.flow.probe import probing
 from yardarm.flow.workspace import Workspace, workspace
 
 
@@ -36,6 +38,28 @@ def explain_project(
         check_target(output)
     with workspace(where, profile, "yardarm compile") as opened:
         return explained(opened, sink, output=output)
+
+
+def explain_on(
+    where: Path,
+    host: str,
+    sink: Sink = silent,
+    *,
+    profile: str | None = None,
+    output: Path | None = None,
+) -> Explained:
+    """The same with the times of `host`, where nothing is changed if a release runs there.
+
+    Raises:
+        YardarmError: as `explain_project`, `at_work` and `probing` do.
+    """
+    if output:
+        check_target(output)
+    with (
+        at_work(where, host, sink, profile=profile, purpose="yardarm compile") as (device, work),
+        probing(device, work, sink) as probe,
+    ):
+        return explained(work, sink, output=output, probe=probe)
 
 
 def explained(

@@ -25,16 +25,26 @@ def compile_model(
     explain: Annotated[
         bool, typer.Option("--explain", help="show where the result departs, and why int8 helps")
     ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="HOST",
+            help="explain with this device's times",
+            autocompletion=options.lab_names,
+        ),
+    ] = None,
 ) -> None:
     """Quantize the model, and score what was written.
 
     With --output the bundle's files and a report are written to that folder. With --explain
-    the result is held against the original layer by layer, and its operators are timed.
+    the result is held against the original layer by layer, and its operators are timed: here, or
+    with --on HOST on a device.
 
     Example: yardarm compile --profile raspberry-pi-5 --output out
     """
-    if explain:
-        _explained(project, profile, as_json, output)
+    if explain or on:
+        _explained(project, profile, as_json, output, on=on)
         return
     from yardarm.flow import compile as flow
 
@@ -43,12 +53,17 @@ def compile_model(
     console.show(_body(made), as_json=as_json, text=_text(made, output))
 
 
-def _explained(project: Path, profile: str | None, as_json: bool, output: Path | None) -> None:
+def _explained(
+    project: Path, profile: str | None, as_json: bool, output: Path | None, *, on: str | None
+) -> None:
     from yardarm.cli import explanation
     from yardarm.flow import explain as flow
 
     with console.progress() as sink:
-        done = flow.explain_project(project, profile, sink, output=output)
+        if on:
+            done = flow.explain_on(project, on, sink, profile=profile, output=output)
+        else:
+            done = flow.explain_project(project, profile, sink, output=output)
     body = _body(done.made) | {"explanation": done.explanation.to_json()}
     page = explanation.page(done.explanation, done.made.bundle.manifest)
     text = f"{_text(done.made, output)}\n\n{page}"
