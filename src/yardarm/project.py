@@ -20,7 +20,10 @@ class _Section(BaseModel):
 
 
 class ModelSection(_Section):
-    source: str = Field(description="the ONNX file to compile", examples=["model.onnx"])
+    source: str = Field(
+        description="the model: an ONNX or .pt2 file, or a torch factory: package.module:function",
+        examples=["model.onnx"],
+    )
 
 
 class DataSection(_Section):

@@ -153,11 +153,14 @@ def test_the_older_exporter_helps_out_and_the_gate_finds_a_frozen_branch(
     assert note.text.endswith("the older exporter wrote it.")
 
 
-def test_what_neither_exporter_can_write_is_quoted(made: Projects) -> None:
+def test_what_neither_exporter_can_write_is_quoted(
+    made: Projects, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(Unsupported, match=r"torch can't export the module: \w+") as caught:
         open_source(made("torch_nets:hopeless", x=np.ones((2, 3, 3), np.float32)), PI)
     assert "linalg_eigvals" in caught.value.what + caught.value.hint
     assert "\n" not in caught.value.what + caught.value.hint
+    assert capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
