@@ -152,6 +152,30 @@ def statistics() -> dict[str, Any]:
     }
 
 
+def audited() -> dict[str, Any]:
+    """Statistics with the audit of a set that is too small."""
+    tensors = {
+        f"conv_{n}": {
+            "settling": {"1/8": 0.4 - 0.01 * n, "1/4": 0.3 - 0.01 * n, "1/2": 0.2 - 0.01 * n},
+            "saturation": {"used": 0.0001, "held_out": 0.0004 + 0.0001 * n},
+        }
+        for n in range(15)
+    }
+    tensors["few"] = {
+        "settling": {"1/8": None, "1/4": None, "1/2": 0.0},
+        "saturation": {"used": None, "held_out": None},
+    }
+    audit = {
+        "samples": 200,
+        "enough": False,
+        "verdict": "200 samples are not enough: the range of conv_0 still moves by 20%",
+        "tolerance": 0.1,
+        "tensors": tensors,
+        "dead": {"relu_1": [3, 5], "relu_2": [0]},
+    }
+    return statistics() | {"audit": audit}
+
+
 def durations(count: int, *, median: float = 4200.0, seed: int = 7) -> list[float]:
     """Microseconds with a tail, and slower after two thirds, as a throttled device would be."""
     draw = random.Random(seed)
@@ -326,3 +350,8 @@ def searched_manifest() -> dict[str, Any]:
 @pytest.fixture
 def made_explanation() -> dict[str, Any]:
     return explanation()
+
+
+@pytest.fixture
+def audited_statistics() -> dict[str, Any]:
+    return audited()

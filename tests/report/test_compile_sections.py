@@ -105,14 +105,37 @@ def test_times_carry_the_mark_of_the_machine_that_they_are_of(
     assert "tag" not in re.findall(r'<section id="operators".*?</section>', html, re.DOTALL)[0]
 
 
-def test_hostile_names_stay_text(
-    searched_manifest: Json, made_statistics: Json, made_explanation: Json
+def test_the_audit_says_whether_calibration_was_enough(
+    made_manifest: Json, audited_statistics: Json
 ) -> None:
-    check(
-        report.render_compile(
-            hostile(searched_manifest), made_statistics, hostile(made_explanation)
-        )
-    )
+    html = report.render_compile(made_manifest, audited_statistics)
+    check(html)
+    told = words(html)
+    assert "200 samples are not enough: the range of conv_0 still moves by 20%." in told
+    assert "cut off 0.180 % of the values at most on the last eighth (conv_14)" in told
+    assert "3 channels had the same value throughout" in told
+    assert "conv_0 40.0 % 30.0 % 20.0 % 0.0400 % conv_1 39.0 %" in told
+    assert "relu_1 2 3, 5" in told
+    (drawing,) = [d for d in drawings(html) if d.attrib["aria-labelledby"].startswith("audit")]
+    assert len(list(drawing.iter("circle"))) == 8
+    assert "settled below" in [text.text for text in drawing.iter("text")]
+
+
+def test_every_form_of_int8_counts_as_int8(made_manifest: Json, made_statistics: Json) -> None:
+    manifest = copy.deepcopy(made_manifest)
+    for node in manifest["nodes"]:
+        node["precision"] = "int8-dynamic" if node["op"] == "Conv" else "fp32"
+    told = words(report.render_compile(manifest, made_statistics))
+    assert "54 int8-dynamic, 41 fp32 of 95 nodes." in told
+    assert "host, int8" in told
+    assert "Nodes not in int8 (41)" in told
+
+
+def test_hostile_names_stay_text(
+    searched_manifest: Json, audited_statistics: Json, made_explanation: Json
+) -> None:
+    worse = (hostile(part) for part in (searched_manifest, audited_statistics, made_explanation))
+    check(report.render_compile(*worse))
 
 
 def spoiled(value: Any, waste: Any) -> Iterator[Any]:
@@ -129,7 +152,7 @@ def spoiled(value: Any, waste: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("waste", [None, "text", float("nan"), [None]])
 def test_no_missing_or_wrong_part_breaks_the_page(
-    waste: Any, searched_manifest: Json, made_statistics: Json, made_explanation: Json
+    waste: Any, searched_manifest: Json, audited_statistics: Json, made_explanation: Json
 ) -> None:
     keys = ("search", "sensitivity", "accuracy")
     few = {key: searched_manifest[key] for key in keys}
@@ -140,5 +163,9 @@ def test_no_missing_or_wrong_part_breaks_the_page(
         told[part]["nodes"] = told[part]["nodes"][:2]
     for worse in spoiled(few, waste):
         report.render_compile(worse, {}, told)
+    held = audited_statistics["audit"]
+    held["tensors"] = {name: held["tensors"][name] for name in ("conv_0", "few")}
+    for worse in spoiled({"audit": held}, waste):
+        report.render_compile({}, worse)
     for worse in spoiled(told, waste):
         report.render_compile(few, {}, worse)

@@ -11,6 +11,7 @@ from yardarm.report.charts import frame
 from yardarm.report.page import Figure, Page, Section
 from yardarm.report.sections import (
     accuracy,
+    audit,
     difference,
     groups,
     latency,
@@ -82,6 +83,7 @@ def of_bundle(manifest: Json, statistics: Json, explanation: Json) -> Page:
             difference.section(explanation),
             operators.section(explanation),
             tensors.interface(manifest),
+            audit.section(statistics),
             tensors.calibration(statistics),
             lineage.lineage(lineage.compiled(manifest)),
             lineage.tools(manifest),

@@ -10,6 +10,7 @@ from yardarm.report import figures, reading
 from yardarm.report.charts import estimates
 from yardarm.report.figures import Unit
 from yardarm.report.page import Picture, Section, table, tables
+from yardarm.report.sections import nodes
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ def lines(accuracy: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[Line
 
 def precision(manifest: Mapping[str, Any]) -> str:
     """What the compiled model is called: int8 as soon as one node is."""
-    nodes = reading.mappings(manifest.get("nodes"))
-    return "int8" if any(node.get("precision") == "int8" for node in nodes) else "compiled"
+    found = reading.mappings(manifest.get("nodes"))
+    whole = any(nodes.in_int8(reading.text(node.get("precision"))) for node in found)
+    return "int8" if whole else "compiled"
 
 
 def agreement(accuracy: Mapping[str, Any]) -> str:

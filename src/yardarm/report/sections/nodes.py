@@ -19,7 +19,7 @@ def section(manifest: Mapping[str, Any]) -> Section:
         for n in reading.mappings(manifest.get("nodes"))
     ]
     counts = Counter(precision for _, precision, _ in nodes)
-    kinds = sorted(counts, key=lambda kind: (kind != "int8", kind))[:MOST_PRECISIONS]
+    kinds = sorted(counts, key=lambda kind: (not in_int8(kind), kind))[:MOST_PRECISIONS]
     return Section(
         "precision",
         "Precision of the nodes",
@@ -27,6 +27,11 @@ def section(manifest: Mapping[str, Any]) -> Section:
         pictures=_picture(counts, kinds),
         tables=tables(_by_op(nodes, kinds), _kept(nodes)),
     )
+
+
+def in_int8(precision: str) -> bool:
+    """Whole, dynamic, or weights only."""
+    return precision.split("-", maxsplit=1)[0] == "int8"
 
 
 def _said(counts: Mapping[str, int], kinds: list[str]) -> str:
@@ -56,6 +61,6 @@ def _by_op(nodes: list[tuple[str, str, str]], kinds: list[str]) -> Table:
 
 def _kept(nodes: list[tuple[str, str, str]]) -> Table:
     """Nodes outside int8 by name: for whoever wants to know what was left, and where."""
-    rows = [[name or "(unnamed)", op, kind] for op, kind, name in nodes if kind != "int8"]
+    rows = [[name or "(unnamed)", op, kind] for op, kind, name in nodes if not in_int8(kind)]
     headings = ("node", "operator", "precision")
     return table(f"Nodes not in int8 ({len(rows)})", headings, rows, folded=True)
