@@ -85,6 +85,35 @@ def fixed() -> Any:
     return Fixed(), torch.ones(4, 3)
 
 
+class Echo(nn.Module):
+    """An argument, a parameter and an answer with one name; arguments without names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = nn.Parameter(torch.full((3,), 2.0))
+
+    def forward(self, state: torch.Tensor, *more: torch.Tensor) -> dict[str, Any]:
+        return {"state": state * self.state, "all": [state, more[0] + 1], "none": None}
+
+
+def echo() -> Any:
+    return Echo(), (torch.ones(1, 3), torch.ones(1, 3))
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRU(4, 5, batch_first=True)
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        return self.cell(x, h)[0][:, -1]
+
+
+def recurrent() -> Any:
+    torch.manual_seed(5)
+    return Recurrent(), (torch.randn(1, 6, 4), torch.zeros(1, 1, 5))
+
+
 class Hopeless(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.linalg.eigvals(x).real

@@ -44,7 +44,7 @@ def made(tmp_path: Path) -> Projects:
         (tmp_path / "torch_nets.py").write_text(NETS.read_text())
         arrays: dict[str, Any] = inputs or {"x": np.ones((8, 3), np.float32)}
         np.savez(tmp_path / "calibration.npz", **arrays)
-        labels = np.zeros(len(next(iter(arrays.values()))), np.int64)
+        labels = np.zeros(len(next(iter(arrays.values()))), np.int64)  # the first one moves
         np.savez(tmp_path / "evaluation.npz", label=labels, **arrays)
         (tmp_path / "yardarm.toml").write_text(
             f'[model]\nsource = "{source}"\n[data]\ncalibration = "calibration.npz"\n'
@@ -134,6 +134,27 @@ def test_a_fixed_batch_is_said(made: Projects) -> None:
     held = open_source(of, PI)
     assert held.notes == ("The module takes 4 samples at a time in x.",)
     assert check(held, of).outputs == {"output": 0.0}
+
+
+def test_a_state_of_one_sample_fixes_the_batch(made: Projects) -> None:
+    """The state is the same for every run: no batch of it can be made from the example's."""
+    x = RANDOM.normal(0, 1, (5, 6, 4)).astype(np.float32)
+    of = made("torch_nets:recurrent", x=x, h=np.zeros((1, 1, 5), np.float32))
+    data = of.data.model_copy(update={"constant_inputs": ("h",)})
+    of = of.model_copy(update={"data": data})
+    held = open_source(of, PI)
+    assert held.notes == ("The module takes 1 samples at a time in x.",)
+    assert max(check(held, of).outputs.values()) < 1e-5
+
+
+def test_names_that_clash_are_told_apart(made: Projects) -> None:
+    values = RANDOM.normal(0, 1, (6, 3)).astype(np.float32)
+    of = made("torch_nets:echo", "state_out", state=values, more_0=values + 1)
+    held = open_source(of, PI)
+    assert held.notes == ()
+    assert names(held.model.graph.input) == ["state", "more_0"]
+    assert names(held.model.graph.output) == ["state_out", "all.0", "all.1"]
+    assert max(check(held, of).outputs.values()) < 1e-5
 
 
 def test_the_older_exporter_helps_out_and_the_gate_finds_a_frozen_branch(

@@ -83,19 +83,11 @@ def trace(source: TorchSource, exported: Exported) -> Trace | None:
 
 
 def _by_export(source: TorchSource, layout: Layout, lowest: int, highest: int) -> Exported:
-    library = torch_source.torch()
-    program = source.program
-    if program is None:
-        widened = _widened(source, layout)
-        program = library.export.export(
-            widened.module,
-            widened.arguments,
-            dict(widened.keywords),
-            dynamic_shapes=source.shapes or _free(widened, layout),
-            strict=False,
-        )
+    program = source.program or _program(source, layout)
     want = min(max(PREFERRED, lowest), max(highest, NATIVE))
-    written = library.onnx.export(program, dynamo=True, opset_version=want, verbose=False)
+    written = torch_source.torch().onnx.export(
+        program, dynamo=True, opset_version=want, verbose=False
+    )
     model = graphs.copied(written.model_proto)
     _name_nodes(model.graph)
     _lengths(model.graph)
@@ -104,6 +96,36 @@ def _by_export(source: TorchSource, layout: Layout, lowest: int, highest: int) -
         raise ValueError(told)
     next(opsets.ways(model, lowest, highest))  # else the older one may know how
     return Exported(model, written.exported_program, names, tuple(_fixed(model, layout)))
+
+
+def _program(source: TorchSource, layout: Layout) -> Any:
+    """The module as a graph: its sample axis free, or fixed where the module demands that."""
+    library = torch_source.torch()
+    if source.shapes is not None:
+        return _graph(source, source.shapes)
+    widened = _widened(source, layout)
+    axes = dict(_axes(source.inputs, layout))
+    free = library.export.ShapesCollection()
+    for name, value in _values(widened):
+        if name in axes and value.ndim > axes[name]:
+            free[value] = {axes[name]: library.export.Dim.AUTO}
+    try:
+        return _graph(widened, free)
+    except Exception as error:  # noqa: BLE001  torch raises whatever it meets
+        try:
+            return _graph(source, None)
+        except Exception:  # noqa: BLE001  likewise; the first reason says more
+            raise error from None
+
+
+def _graph(source: TorchSource, shapes: Any) -> Any:
+    return torch_source.torch().export.export(
+        source.module,
+        source.arguments,
+        dict(source.keywords),
+        dynamic_shapes=shapes,
+        strict=False,
+    )
 
 
 def _fixed(model: ModelProto, layout: Layout) -> Iterator[str]:
@@ -133,7 +155,9 @@ def _by_tracing(source: TorchSource, layout: Layout, lowest: int, highest: int) 
             dynamic_axes=axes | {name: {0: BATCH} for name in source.outputs if axes},
             verbose=False,
         )
-        return importing.load(file)
+        model = importing.load(file)
+    _rename_ports(model.graph, source)
+    return model
 
 
 def _axes(names: Iterable[str], layout: Layout) -> list[tuple[str, int]]:
@@ -143,37 +167,25 @@ def _axes(names: Iterable[str], layout: Layout) -> list[tuple[str, int]]:
     return [(name, layout.input_axis.get(name, 0)) for name in names if name not in layout.constant]
 
 
+def _values(source: TorchSource) -> list[tuple[str, Any]]:
+    values = (*source.arguments, *source.keywords.values())
+    return list(zip(source.inputs, values, strict=True))
+
+
 def _widened(source: TorchSource, layout: Layout) -> TorchSource:
     """One sample twice: torch takes an axis of length 1 for one that is always 1."""
-    if source.shapes is not None:
-        return source
     axes = dict(_axes(source.inputs, layout))
-    values = dict(zip(source.inputs, (*source.arguments, *source.keywords.values()), strict=True))
-    wide = {name: _twice(value, axes.get(name)) for name, value in values.items()}
-    ordered = list(wide.values())
+    wide = [_twice(value, axes.get(name)) for name, value in _values(source)]
     count = len(source.arguments)
-    keywords = dict(zip(source.keywords, ordered[count:], strict=True))
-    return replace(source, arguments=tuple(ordered[:count]), keywords=keywords)
+    keywords = dict(zip(source.keywords, wide[count:], strict=True))
+    return replace(source, arguments=tuple(wide[:count]), keywords=keywords)
 
 
 def _twice(value: Any, axis: int | None) -> Any:
+    """A new tensor in either case, so that no two inputs are one."""
     if axis is None or value.ndim <= axis or value.shape[axis] != 1:
-        return value
+        return value.clone()
     return torch_source.torch().cat([value, value], dim=axis)
-
-
-def _free(source: TorchSource, layout: Layout) -> Any:
-    """dynamic_shapes in which the sample axis of each input is free where the module allows."""
-    library = torch_source.torch()
-    axes = dict(_axes(source.inputs, layout))
-    values = (*source.arguments, *source.keywords.values())
-    free = [
-        {axes[name]: library.export.Dim.AUTO} if name in axes and value.ndim > axes[name] else None
-        for name, value in zip(source.inputs, values, strict=True)
-    ]
-    if source.keywords:
-        return dict(zip(source.inputs, free, strict=True))
-    return tuple(free)
 
 
 def _told(exported: Exported, source: TorchSource) -> Exported:

@@ -51,8 +51,9 @@ def torch() -> Any:
         Unsupported: it is not installed.
     """
     try:
-        import onnxscript  # noqa: F401
-        import torch as library
+        with quietly():
+            import onnxscript  # noqa: F401
+            import torch as library
     except ImportError as error:
         raise Unsupported(
             f"torch models need packages that are not installed: {error.name} is missing",
@@ -136,7 +137,13 @@ def from_file(file: Path) -> TorchSource:
             ) from None
     examples, keywords = program.example_inputs or ((), {})
     return TorchSource(
-        module, program, tuple(leaves), tuple(examples), dict(keywords), None, outputs
+        module,
+        program,
+        tuple(leaves),
+        tuple(examples),
+        dict(keywords),
+        None,
+        _apart(outputs, tuple(leaves)),
     )
 
 
@@ -174,12 +181,17 @@ def _source(name: str, parts: tuple[Any, Any, Any, Any], library: Any) -> TorchS
     return TorchSource(
         module,
         None,
-        tuple(_inputs(bound)),
+        names := tuple(_inputs(bound)),
         arguments,
         keywords,
         shapes,
-        tuple(map(str, outputs)) if outputs is not None else found,
+        _apart(tuple(map(str, outputs)) if outputs is not None else found, names),
     )
+
+
+def _apart(outputs: tuple[str, ...], inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """A state that comes in and goes out can't have one name for both."""
+    return tuple(f"{name}_out" if name in inputs else name for name in outputs)
 
 
 def _examples(name: str, examples: Any, library: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
