@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from yardarm import datasets, events
 from yardarm.artifacts import Layout
 from yardarm.compile.calibrate import Observed, calibrate
+from yardarm.digest import Digest, of_bytes
 from yardarm.errors import InvalidInput
 
 STEP = events.Step(events.silent, "calibrate")
@@ -242,3 +247,70 @@ def test_only_the_tensors_asked_for(folder: Path) -> None:
     np.savez(folder / "data.npz", x=whole_numbers(4))
     dataset = datasets.open_dataset(folder / "data.npz", Layout(4))
     assert calibrate(MODELS["folded"], dataset, STEP, names=["product"]).keys() == {"x", "product"}
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import onnx
+from yardarm import datasets, events
+from yardarm.artifacts import Layout
+from yardarm.compile.calibrate import calibrate
+
+def most():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1000
+
+model, dataset = onnx.load(sys.argv[1]), datasets.open_dataset(Path(sys.argv[2]), Layout(8))
+before = most()
+calibrate(model, dataset, events.Step(events.silent, "calibrate"), memory_limit=int(sys.argv[3]))
+print(most() - before)
+"""
+
+
+@pytest.mark.parametrize(("limit", "bounds"), [(17, (0, 140)), (1000, (160, 300))])
+def test_a_limit_on_memory_is_kept(limit: int, bounds: tuple[int, int], tmp_path: Path) -> None:
+    """Sixteen tensors of 8 MB each: under a limit of two, a run holds few of them at a time,
+    and so does the look at their sizes."""
+    names = ["x", *(f"t{number}" for number in range(16))]
+    nodes = [helper.make_node("Neg", [one], [other]) for one, other in pairwise(names)]
+    shape = ["N", 16, 256, 512]
+    model = inferred(nodes, [tensor("x", shape)], [tensor(names[-1], shape)])
+    onnx.save(model, tmp_path / "model.onnx")
+    x = np.random.default_rng(1).normal(0, 1, (2, *shape[1:])).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x)
+    files = [tmp_path / "model.onnx", tmp_path / "data.npz"]
+    told = subprocess.run(
+        [sys.executable, "-c", CHILD, *files, str(limit * 1_000_000)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert bounds[0] <= int(told.stdout) <= bounds[1]
+
+
+class Ragged:
+    """Samples of lengths that vary, as a function would yield them."""
+
+    members: Mapping[str, datasets.Member] = {
+        "x": datasets.Member(np.dtype(np.float32), (9, None, 2))
+    }
+
+    def batches(
+        self, size: int, moving: Sequence[str], whole: Sequence[str]
+    ) -> Iterator[dict[str, np.ndarray]]:
+        assert (size, moving, whole) == (1, ["x"], [])
+        for length in range(1, 10):
+            yield {"x": np.arange(length * 2, dtype=np.float32).reshape(1, length, 2)}
+
+    def digest(self) -> Digest:
+        return of_bytes(b"ragged")
+
+
+def test_samples_of_lengths_that_vary() -> None:
+    nodes = [helper.make_node("Neg", ["x"], ["y"]), helper.make_node("Abs", ["y"], ["z"])]
+    model = inferred(nodes, [tensor("x", ["T", 2])], [tensor("z", ["T", 2])])
+    found = calibrate(model, datasets.Dataset(Path("ragged"), Ragged(), Layout(0)), STEP)
+    assert (found["y"].low, found["y"].high, found["y"].count) == (-17, 0, 90)
+    np.testing.assert_array_equal(found["x"].histogram.counts, found["z"].histogram.counts)

@@ -87,7 +87,7 @@ class _Watch:
         self, model: ModelProto, plan: Passes, group: Sequence[str], *, inputs: bool
     ) -> Iterator[int]:
         """Run the whole set and watch a group of tensors; yields how many samples are done."""
-        probe = Probe(exposing(model, group), layout=self._dataset.layout)
+        probe = Probe(exposing(model, group), self._dataset.layout)
         done = 0
         for feed in self._dataset.batches(plan.size, probe.inputs):
             samples = probe.samples(feed)

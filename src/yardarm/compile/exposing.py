@@ -20,7 +20,21 @@ SHAPE = "/yardarm:shape"  # no exporter names tensors like that
 
 
 class Probe(Engine):
-    """A loaded model whose outputs are taken as they come, inner tensors among them."""
+    """A loaded model whose outputs are taken as they come, inner tensors among them.
+
+    Args:
+        shapes: the outputs are shapes, and asked for once or twice: optimising would not pay.
+    """
+
+    def __init__(self, model: ModelProto, layout: Layout, *, shapes: bool = False) -> None:
+        options = session.settings()
+        # Planned ahead, what is alive at once becomes a single block, here of nearly everything.
+        options.enable_mem_pattern = False
+        if shapes:
+            # In the usual order they come last, and every tensor has to wait for them.
+            options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        super().__init__(model, options, layout=layout)
 
     @property
     def length(self) -> int | None:
@@ -75,11 +89,8 @@ def extents(
     Returns:
         by tensor name; and how many samples a run takes, where the model says it.
     """
-    options = session.settings()
-    # Two runs don't repay what optimising takes.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     wanted = list(names)
-    probe = Probe(_shaping(model, wanted), options, layout=layout)
+    probe = Probe(_shaping(model, wanted), layout, shapes=True)
     once = _shapes(probe, wanted, feed)
     if probe.length is None:
         twice = _shapes(probe, wanted, _doubled(feed, layout))
