@@ -1,74 +1,186 @@
-"""The int8 graph: QuantizeLinear and DequantizeLinear around what computes in int8."""
+"""The int8 graph: each node written in the form that was chosen for it.
+
+Ours and not onnxruntime's writer, which has all consumers of a tensor read its int8 form, also
+those that stay in fp32, and knows one form a graph.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
-from onnxruntime.quantization import QuantType
-from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
-from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-from onnxruntime.quantization.registry import QDQRegistry
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from yardarm.compile.calibrate import floats
+from yardarm.compile import dynamic, encode
+from yardarm.compile.encode import Parts
+from yardarm.compile.forms import Form, constants, weights
+from yardarm.compile.placement import Placement, place
 from yardarm.compile.ranges import Range
-from yardarm.errors import Unsupported
 from yardarm.profiles import Quantization
 
-# The writer's own list for this form: convolutions, products, and what merely moves values.
-# Sums and products of activations stay in fp32: in int8 they cost accuracy and won no time.
-# Rounding a probability to 1/256 makes near ties into ties: these stay in fp32.
-STAY_FLOAT = frozenset({"Softmax", "LogSoftmax"})
-TYPES = {"int8": QuantType.QInt8, "uint8": QuantType.QUInt8}
+Shifts = Mapping[str, NDArray[np.float32]]
 
 
-def quantize(model: ModelProto, ranges: Mapping[str, Range], choice: Quantization) -> ModelProto:
-    """Write the int8 form of a normalised model.
+@dataclass(frozen=True)
+class Plan:
+    """All that decides what is written.
 
-    Args:
-        ranges: lowest and highest value to represent, by float32 tensor. Nodes that touch
-            a float32 tensor without one stay in fp32.
-        choice: the profile's [quantization].
-
-    Raises:
-        Unsupported: the graph can't be written; quotes why.
+    Attributes:
+        forms: by node name; a node that is missing stays in fp32. Static nodes must have
+            ranges for the activations that they read and write.
+        ranges: lowest and highest value to represent, by tensor.
+        shifts: float32 [channels] to add to the bias of a Conv or Gemm, by node name.
     """
-    source = ModelProto()
-    source.CopyFrom(model)
-    with _quietly():
-        try:
-            written: ModelProto = _writer(source, ranges, choice).quantize_model()
-        except Exception as error:
-            raise Unsupported(f"can't be quantized: {error}", where="model") from error
+
+    choice: Quantization
+    forms: Mapping[str, Form]
+    ranges: Mapping[str, Range]
+    shifts: Shifts = field(default_factory=dict)
+
+
+def quantize(model: ModelProto, plan: Plan) -> ModelProto:
+    """Write a normalised model in the forms of a plan; inputs and outputs keep their names."""
+    written = ModelProto()
+    written.CopyFrom(model)
+    parts = _Writer(model, plan).write()
+    del written.graph.node[:], written.graph.value_info[:], written.graph.initializer[:]
+    written.graph.node.extend(parts.nodes)
+    used = {name for node in parts.nodes for name in node.input}
+    fed = {value.name for value in model.graph.input} | {v.name for v in model.graph.output}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used | fed]
+    written.graph.initializer.extend([*kept, *parts.initializers.values()])
+    dynamic.declare(written)
     return written
 
 
-def _writer(model: ModelProto, ranges: Mapping[str, Range], choice: Quantization) -> QDQQuantizer:
-    data = {
-        name: TensorData(lowest=np.float32(low), highest=np.float32(high))
-        for name, (low, high) in ranges.items()
-    }
-    return QDQQuantizer(
-        model,
-        choice.per_channel,
-        False,  # reduce_range: seven bits, for x86 without VNNI; ARM has no such overflow
-        QuantType.QInt8,
-        TYPES[choice.activations],
-        TensorsData(CalibrationMethod.MinMax, data),
-        [],
-        uncovered(model, ranges),
-        sorted(set(QDQRegistry) - STAY_FLOAT),
-        {"ActivationSymmetric": choice.symmetric_activations, "WeightSymmetric": True},
-    )
+class _Writer:
+    """Goes through the nodes once. Tensors that exist in int8 get a pair of nodes where they
+    first do: behind the node that makes them, or at the graph's input."""
+
+    def __init__(self, model: ModelProto, plan: Plan) -> None:
+        self._graph, self._plan, self._parts = model.graph, plan, Parts()
+        self._known = constants(model)
+        self._finals = {value.name for value in model.graph.output}
+        self._placed: Placement = place(
+            model, plan.forms, plan.ranges, symmetric=plan.choice.symmetric_activations
+        )
+
+    def write(self) -> Parts:
+        for value in self._graph.input:
+            self._pair(value.name)
+        for node in self._graph.node:
+            self._write(node)
+        return self._parts
+
+    def _write(self, node: NodeProto) -> None:
+        form = self._plan.forms.get(node.name, Form.FP32)
+        fresh = NodeProto()
+        fresh.CopyFrom(node)
+        self._read(fresh, inside=form is Form.STATIC or node.name in self._placed.movers)
+        for place, name in enumerate(node.output):
+            if name in self._finals & self._placed.produced:
+                fresh.output[place] = f"{name}/exact"  # the pair behind it has the user's name
+        match form:
+            case Form.STATIC | Form.WEIGHTS if node.op_type != "Gather":
+                self._weigh(fresh, node, form)
+                self._parts.nodes.append(fresh)
+            case Form.WEIGHTS:
+                self._look_up(fresh)
+            case Form.DYNAMIC:
+                dynamic.write(self._parts, fresh, self._known)
+            case _:
+                self._parts.nodes.append(fresh)
+        for name in node.output:
+            self._pair(name)
+
+    def _read(self, fresh: NodeProto, *, inside: bool) -> None:
+        """Name what a node reads: int8 kernels read pairs; others do only where an int8 kernel
+        made the tensor, else its exact form."""
+        for place, name in enumerate(fresh.input):
+            paired = name in self._placed.pairs and name not in self._finals
+            if paired and (inside or name in self._placed.produced):
+                fresh.input[place] = f"{name}/float"
+
+    def _pair(self, name: str) -> None:
+        if name not in self._placed.pairs:
+            return
+        chosen = self._plan.ranges[self._placed.pairs[name]]
+        final = name in self._finals & self._placed.produced
+        encode.activation(
+            self._parts,
+            f"{name}/exact" if final else name,
+            encode.scale_of(chosen, self._plan.choice),
+            name if final else f"{name}/float",
+        )
+
+    def _weigh(self, fresh: NodeProto, node: NodeProto, form: Form) -> None:
+        scales = {}
+        for name, axis in weights(node, self._known).items():
+            values, scales[name] = self._quantized(name, axis)
+            made = self._constant(name, values, scales[name], axis)
+            fresh.input[list(node.input).index(name)] = made
+        bias = biased(node, self._known, self._plan.shifts)
+        if bias is None or len(scales) != 1:
+            return
+        (scale,) = scales.values()
+        exact = form is not Form.STATIC
+        made = f"{node.name}/bias"
+        made = self._parts.constant(made, bias) if exact else self._whole(node, bias, scale)
+        fresh.input[:] = [*fresh.input[:2], made]
+
+    def _whole(
+        self, node: NodeProto, bias: NDArray[np.float32], scale: NDArray[np.float32]
+    ) -> str:
+        """The bias as int32 in steps of input scale × weight scale, as int8 kernels add it."""
+        chosen = self._plan.ranges[self._placed.pairs[node.input[0]]]
+        given = encode.scale_of(chosen, self._plan.choice).scale
+        steps = np.broadcast_to(np.asarray(given * scale, np.float32), bias.shape)
+        return self._constant(f"{node.name}/bias", encode.whole(bias, steps), steps.copy(), 0)
+
+    def _quantized(self, name: str, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        array = np.asarray(numpy_helper.to_array(self._known[name]), np.float32)
+        return encode.channelwise(array, axis if self._plan.choice.per_channel else None)
+
+    def _constant(
+        self,
+        name: str,
+        values: NDArray[np.int8] | NDArray[np.int32],
+        scale: NDArray[np.float32],
+        axis: int,
+    ) -> str:
+        """Weights that several nodes share are written once."""
+        if f"{name}/int" not in self._parts.initializers:
+            encode.constant(self._parts, name, values, scale, axis)
+        return f"{name}/float"
+
+    def _look_up(self, fresh: NodeProto) -> None:
+        """Rows are looked up in int8 and dequantized then: the whole table never is."""
+        table, made = fresh.input[0], fresh.output[0]
+        values, scale = self._quantized(table, self._known[table].dims.__len__() - 1)
+        fresh.input[0] = self._parts.constant(f"{table}/int", values)
+        fresh.output[0] = f"{made}/rows"
+        self._parts.nodes.append(fresh)
+        scales = self._parts.constant(f"{table}/scale", scale)
+        axis = {"axis": -1} if scale.ndim else {}
+        self._parts.node("DequantizeLinear", [f"{made}/rows", scales], made, **axis)
 
 
-def uncovered(model: ModelProto, ranges: Mapping[str, Range]) -> list[str]:
-    """Names of the nodes that touch a float32 tensor for which there is no range."""
-    blind = set(floats(model)) - set(ranges)
-    return [node.name for node in model.graph.node if blind & {*node.input, *node.output}]
+def biased(
+    node: NodeProto, known: Mapping[str, TensorProto], shifts: Shifts
+) -> NDArray[np.float32] | None:
+    """The constant bias of a Conv or Gemm with its correction; None where it has none, or
+    one that is no constant."""
+    if node.op_type not in ("Conv", "Gemm"):
+        return None
+    name, shift = node.input[2] if len(node.input) > 2 else "", shifts.get(node.name)
+    if not name:
+        return shift
+    if name not in known:
+        return None
+    held = np.asarray(numpy_helper.to_array(known[name]), np.float32)
+    return held if shift is None else np.asarray(held.reshape(-1) + shift, np.float32)
 
 
 def precisions(model: ModelProto) -> list[dict[str, str]]:
@@ -104,12 +216,3 @@ def _type_name(kind: int) -> str:
     return {"float32": "fp32", "float16": "fp16"}.get(name, name)
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """The writer logs advice for people who call it themselves."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

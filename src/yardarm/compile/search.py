@@ -1,98 +1,108 @@
-"""Which rule for the ranges suits a model: the one whose int8 form answers most alike."""
+"""The best mix of forms within the budget, found by measuring.
+
+Nodes start in the form that costs least. Where the written file loses too much, nodes go to more
+exact forms, those first that disturb the outputs most, until the budget is met: a path of mixes
+of growing cost on which the first that meets it is found by halving. Labels are looked at on that
+path alone; ranges, repairs and the order of nodes come from how the outputs change.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto
 
-from yardarm.compile.calibrate import Observed, floats
-from yardarm.compile.quantize import quantize
-from yardarm.compile.ranges import RULES, Range
-from yardarm.compile.session import Arrays, Engine
+from yardarm.artifacts import Estimate, Probe
+from yardarm.compile import repairs, sensitivity
+from yardarm.compile.budget import Verdict, judged
+from yardarm.compile.costs import Costs, cheapest
+from yardarm.compile.forms import Form, constants, ladder
+from yardarm.compile.names import Names, shorten
+from yardarm.compile.placement import activations, place
+from yardarm.compile.quantize import Plan, quantize
+from yardarm.compile.ranges import Range
+from yardarm.compile.scoring import Scored, Scorer
+from yardarm.compile.sensitivity import Effect
+from yardarm.compile.session import Engine
+from yardarm.compile.variants import Variant
 from yardarm.datasets import Dataset
-from yardarm.events import Step
-from yardarm.profiles import Quantization
+from yardarm.events import Sink, Step, step
+from yardarm.project import BudgetSection
 
-JUDGES = 128  # calibration samples that candidates are compared on
-TOGETHER = 8  # of them at a time: all candidates' activations are in memory together
+JUDGES = 64  # samples on which rules and repairs are compared
 
 
 @dataclass(frozen=True)
-class Choice:
-    """An int8 model and how it came about.
+class Subject:
+    """What is searched over.
 
     Attributes:
-        rule: name of the rule in `ranges.RULES`.
-        errors: mean squared error of the outputs on calibration samples, relative to the
-            outputs' mean square, by rule.
+        model: normalised.
+        ranges: by rule, then by tensor.
+        plan: no forms yet; its ranges are those of the first rule.
     """
 
     model: ModelProto
-    rule: str
-    ranges: Mapping[str, Range]
-    errors: Mapping[str, float]
+    ranges: Mapping[str, Mapping[str, Range]]
+    plan: Plan
+    costs: Costs
+    calibration: Dataset
+    evaluation: Dataset
+    labels: str
 
 
-def search(
-    model: ModelProto,
-    observed: Mapping[str, Observed],
-    wanted: Quantization,
-    *,
-    dataset: Dataset,
-    step: Step,
-) -> Choice:
-    """Write the model by every rule and take the best. The labels are not looked at.
+@dataclass(frozen=True)
+class Candidate:
+    """A mix that was written and scored.
 
-    Raises:
-        Unsupported: as `quantize`, or onnxruntime can't load what was written.
+    Attributes:
+        data: the file's bytes.
+        cost: of the profile's cost model, or measured, as a ratio to fp32.
+        error: mean squared error of the outputs on calibration samples, relative.
     """
-    known = {name: observed[name] for name in floats(model) if name in observed}
-    ranges = {rule: _ranges(known, rule) for rule in RULES}
-    candidates = {rule: quantize(model, ranges[rule], wanted) for rule in RULES}
-    errors = _errors(model, candidates, dataset, step)
-    best = min(errors, key=lambda rule: errors[rule])
-    return Choice(candidates[best], best, ranges[best], errors)
+
+    name: str
+    plan: Plan
+    data: bytes
+    names: Names
+    cost: float
+    error: float
+    scored: Scored
+    verdict: Verdict
+    latency_ms: float | None = None
+
+    @property
+    def drop(self) -> Estimate:
+        return self.scored.drop
 
 
-def _ranges(observed: Mapping[str, Observed], rule: str) -> dict[str, Range]:
-    return {name: RULES[rule](seen) for name, seen in observed.items() if seen.finite}
+@dataclass(frozen=True)
+class Found:
+    """What the search saw.
+
+    Attributes:
+        effects: every change of one node, worst first.
+        rule: which rule gave most ranges; None where nothing is quantized.
+    """
+
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    effects: tuple[tuple[Variant, Effect], ...]
+    rule: str | None
+    repairs: tuple[str, ...]
 
 
-def _errors(
-    model: ModelProto,
-    candidates: Mapping[str, ModelProto],
-    dataset: Dataset,
-    step: Step,
-) -> dict[str, float]:
-    """All candidates run side by side, so that no outputs have to be kept."""
-    layout = dataset.layout
-    reference = Engine(model, layout=layout)
-    engines = {rule: Engine(candidate, layout=layout) for rule, candidate in candidates.items()}
-    totals = dict.fromkeys(engines, 0.0)
-    apart = max(1, dataset.samples // JUDGES)
-    judged = 0
-    for feed in islice(dataset.batches(TOGETHER, reference.inputs), 0, None, apart):
-        expected, samples = reference.run(feed), reference.samples(feed)
-        for rule, engine in engines.items():
-            totals[rule] += _error(expected, engine.run(feed)) * samples
-        judged += samples
-        step.advance(judged, -(-dataset.samples // apart), "samples")
-    return {rule: total / judged for rule, total in totals.items()}
-
-
-def _error(expected: Arrays, found: Arrays) -> float:
-    pairs = [(expected[name], found[name]) for name in expected if expected[name].dtype.kind == "f"]
-    return sum(_relative(want, have) for want, have in pairs)
-
-
-def _relative(want: NDArray[np.generic], have: NDArray[np.generic]) -> float:
-    truth = np.asarray(want, np.float64)
-    if truth.shape != have.shape or not truth.size:
-        return np.inf
-    error = float(np.mean((truth - np.asarray(have, np.float64)) ** 2))
-    return error / (float(np.mean(truth**2)) + 1e-12) if np.isfinite(error) else np.inf
+def ladders(model: ModelProto, ranged: set[str]) -> dict[str, tuple[Form, ...]]:
+    """The nodes that have a choice, with their forms, fastest first."""
+    known = constants(model)
+    found = {}
+    for node in model.graph.node:
+        forms = ladder(node, known)
+        if not ranged.issuperset({*activations(node, known), node.output[0]}):
+            forms = tuple(form for form in forms if form is not Form.STATIC)
+        if len(forms) > 1:
+            found[node.name] = forms
+    return found
