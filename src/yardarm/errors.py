@@ -9,6 +9,7 @@
     ├── Refused             7    the device refused, or does not fit
     ├── VerificationFailed  8    digest, signature, parity or health check failed
     ├── Unsupported        10    model, operator or requirement has no way onto the target
+    ├── Undecided          11    the data don't allow a verdict; says how much would
     └── Busy               12    somebody else holds the lock; the owner is named
 
 Exit codes 129, 130 and 143 are a hang-up, an interrupt and a termination.
@@ -68,6 +69,10 @@ class VerificationFailed(YardarmError):
 
 class Unsupported(YardarmError):
     exit_code = 10
+
+
+class Undecided(YardarmError):
+    exit_code = 11
 
 
 class Busy(YardarmError):

@@ -14,8 +14,6 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from small_models import answers, convolutions, images
-
 PI = ("--profile", "raspberry-pi-5")
 FILES = {"model.onnx", "manifest.json", "statistics.json", "golden.npz", "report.html"}
 
@@ -53,7 +51,7 @@ def test_the_manifest_tells_lineage_and_decisions(small: Any, cli: Any) -> None:
     assert manifest["inputs"] == [{"name": "x:0", "dtype": "float32", "shape": [None, 3, 12, 12]}]
     told = {node["op"]: node["precision"] for node in manifest["nodes"]}
     assert told["Conv"] == told["Gemm"] == "int8"
-    assert told["Softmax"] == told["Add"] == "fp32"
+    assert told["Softmax"] == "fp32"
     assert "BatchNormalization" not in told
     text = (folder / "out" / "manifest.json").read_text()
     assert str(folder) not in text
@@ -158,30 +156,29 @@ def test_the_text_fits_80_columns(small: Any, cli: Any) -> None:
     assert "sha256:" in ran.stdout
 
 
-@pytest.mark.parametrize("budget", ["max_size_mb = 0.001", "max_drop = 0.0"])
-def test_a_missed_budget_names_nothing(budget: str, small: Any, cli: Any) -> None:
-    flipped = {"label": np.zeros(96, np.int64)} if "size" in budget else worst_labels()
-    folder = small(extra=f"[budget]\n{budget}\n", evaluation=flipped)
+def test_a_missed_budget_names_nothing(small: Any, cli: Any) -> None:
+    folder = small(extra="[budget]\nmax_size_mb = 0.001\n")
     ran = cli("compile", *PI, "--output", folder / "out", "--json", cwd=folder, code=4)
     error = ran.json["error"]
     assert error["kind"] == "BudgetNotMet"
-    assert budget.split(maxsplit=1)[0] in error["what"]
-    assert any(digit.isdigit() for digit in error["what"])
+    assert "MB, max_size_mb is 0.001" in error["what"]
     assert not (folder / "out").exists()
     index = folder / ".yardarm" / "store" / "index.json"
     assert not index.exists() or json.loads(index.read_text())["manifests"] == []
+    assert cli("compile", *PI, cwd=folder, code=4).stderr.startswith("compile")
     file = folder / "yardarm.toml"
     file.write_text(file.read_text().split("[budget]")[0])
-    assert cli("compile", *PI, "--json", cwd=folder).json["cached"]
+    assert not cli("compile", *PI, "--json", cwd=folder).json["cached"]
 
 
-def worst_labels() -> dict[str, np.ndarray]:
-    """Samples on which two classes nearly tie: int8 can't keep all of them."""
-    x = images(9, 4000)
-    y = answers(convolutions(), x, 100)
-    ordered = np.sort(y, axis=1)
-    close = np.argsort(ordered[:, -1] - ordered[:, -2])[:96]
-    return {"x:0": x[close], "label": y[close].argmax(axis=1)}
+def test_too_few_samples_for_a_budget_are_counted(small: Any, cli: Any) -> None:
+    folder = small(extra="[budget]\nmax_drop = 0.005\n")
+    ran = cli("compile", *PI, "--json", cwd=folder, code=11)
+    assert ran.json["error"]["kind"] == "Undecided"
+    what = ran.json["error"]["what"]
+    assert what.startswith("96 evaluation samples can't decide a 0.5-point budget")
+    assert "765 samples" in what
+    assert "calibrate" not in ran.stderr
 
 
 def truncate(folder: Path) -> None:
@@ -289,4 +286,7 @@ def test_an_earlier_output_is_replaced(small: Any, cli: Any) -> None:
 def test_progress_goes_to_stderr_step_by_step(small: Any, cli: Any) -> None:
     ran = cli("compile", *PI, cwd=small())
     steps = [line.split("  ")[0] for line in ran.stderr.splitlines()]
-    assert steps == ["import the model", "calibrate", "quantize", "verify the written file"]
+    assert steps == [
+        *("import the model", "score the original", "calibrate", "quantize", "sensitivity"),
+        *("search the mix", "verify the written file"),
+    ]

@@ -22,11 +22,12 @@ def test_text_angle_compiles_within_its_budget(text_angle: Path, cli: Any, tmp_p
     assert accuracy["before"]["samples"] == 1000
     assert accuracy["drop"]["value"] <= 0.004
     assert accuracy["drop"]["low"] <= accuracy["drop"]["value"] <= accuracy["drop"]["high"]
-    assert ran.json["size"]["model_bytes"] < 0.6 * ran.json["size"]["source_bytes"]
+    assert ran.json["size"]["model_bytes"] < 0.4 * ran.json["size"]["source_bytes"]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     convolutions = [node for node in manifest["nodes"] if node["op"] == "Conv"]
     assert len(convolutions) == 53
-    assert {node["precision"] for node in convolutions} == {"int8"}
+    precisions = [node["precision"] for node in convolutions]
+    assert set(precisions) <= {"int8", "int8-weights", "fp32"} and precisions.count("int8") > 30
 
 
 def test_preparing_again_does_nothing(text_angle: Path, repository: Path) -> None:

@@ -59,7 +59,7 @@ class Costs:
         """Cycles for one sample."""
         known = constants(self.model)
         placed = place(self.model, forms, self.ranges, symmetric=self.symmetric)
-        inside = sum(
+        inside: float = sum(
             self._node(node, forms.get(node.name, Form.FP32), known, placed)
             for node in self.model.graph.node
         )
@@ -84,25 +84,27 @@ class Costs:
         moved = self._size(node.output[0])
         if not products:
             width = 2 if form is Form.STATIC or node.name in placed.movers else 1
-            return rates.node + moved / (rates.elements * width)
+            return float(rates.node + moved / (rates.elements * width))
         held = sum(math.prod(known[name].dims) for name in weights(node, known))
         fast = form in (Form.STATIC, Form.DYNAMIC) or (
             form is Form.WEIGHTS and node.op_type in ("MatMul", "Gemm")
         )  # onnxruntime keeps such weights in int8 and quantizes inputs blockwise
-        arithmetic = products / (rates.int8_products if fast else rates.float_products)
+        arithmetic: float = products / (rates.int8_products if fast else rates.float_products)
         loading = held * (4 if form is Form.FP32 else 1) / rates.bytes
         extra = 0.0
         if form is Form.DYNAMIC:
             extra = 2 * self._size(node.input[0]) / rates.quantized
         elif form is Form.WEIGHTS and not fast and node.op_type != "Gather":
             extra = held / rates.dequantized
-        return rates.node + max(arithmetic, loading) + extra
+        return float(rates.node + max(arithmetic, loading) + extra)
 
     def _absorbed(self, node: NodeProto, placed: Placement) -> bool:
         """A clamp that the rounding behind it does as well."""
         ends = placed.produced
         return (
-            node.op_type in ("Relu", "Clip") and node.output[0] in ends and node.input[0] not in ends
+            node.op_type in ("Relu", "Clip")
+            and node.output[0] in ends
+            and node.input[0] not in ends
         )
 
     def products(self, node: NodeProto, known: Mapping[str, TensorProto]) -> float:
@@ -112,17 +114,18 @@ class Costs:
         shape = next((dims for dims in held if len(dims) > 1), None)
         match node.op_type:
             case "Conv" if shape:
-                return made * math.prod(shape[1:])
+                return float(made * math.prod(shape[1:]))
             case "ConvTranspose" if shape:
-                return self._size(node.input[0]) * math.prod(shape[1:])
+                return float(self._size(node.input[0]) * math.prod(shape[1:]))
             case "MatMul" | "Gemm" if shape:
-                return made * math.prod(shape) / _outputs(node, shape)
+                return float(made * math.prod(shape) / _outputs(node, shape))
             case "MatMul" | "Gemm":
                 sizes = self._size(node.input[0]) * self._size(node.input[1])
                 return math.sqrt(sizes * made)
             case "LSTM" | "GRU" | "RNN" if shape:
                 steps = self._size(node.input[0]) / max(1, shape[-1])
-                return steps * sum(math.prod(dims) for dims in held if len(dims) == 3)
+                matrices = (math.prod(dims) for dims in held if len(dims) == 3)
+                return float(steps * sum(matrices))
         return 0.0
 
     def _size(self, name: str) -> float:

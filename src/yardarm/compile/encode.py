@@ -31,8 +31,9 @@ class Parts:
         return name
 
     def node(self, op: str, inputs: list[str], output: str, **attributes: int) -> str:
-        name = f"{output}/{op}"
-        self.nodes.append(helper.make_node(op, inputs, [output], name=name, **attributes))
+        fresh = helper.make_node(op, inputs, [output], name=f"{output}/{op}")
+        fresh.attribute.extend(helper.make_attribute(*pair) for pair in attributes.items())
+        self.nodes.append(fresh)
         return output
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-LEAST = 256  # values of a weight for which a scale and a node of its own pay
+LEAST = 16  # values of a weight for which a scale and a node of its own pay
 
 
 class Form(StrEnum):

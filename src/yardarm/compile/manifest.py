@@ -7,23 +7,27 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 import yardarm
 from yardarm import metrics
-from yardarm.artifacts import Descriptor, Layout
+from yardarm.artifacts import Descriptor, Estimate, Layout
 from yardarm.compile import importing
-from yardarm.compile.calibrate import Observed
-from yardarm.compile.quantize import precisions
-from yardarm.compile.ranges import Range
+from yardarm.compile.budget import aim
+from yardarm.compile.forms import Form
+from yardarm.compile.names import Names
+from yardarm.compile.scoring import Scored, Scorer
+from yardarm.compile.search import Candidate, Found
 from yardarm.compile.sources import Imported
-from yardarm.compile.verify import Verified
 from yardarm.datasets import Dataset, Tensor
 from yardarm.digest import Digest
+from yardarm.metrics import GroupScore
 from yardarm.profiles import Profile
-from yardarm.project import Project
+from yardarm.project import BudgetSection, Project
 
 SCHEMA = "yardarm.bundle/1"
+COSTS = "a model of multiplications, bytes and conversions, not a measurement"
 
 
 @dataclass(frozen=True)
@@ -36,32 +40,25 @@ class Sources:
     digests: Mapping[str, Digest]
 
 
-@dataclass(frozen=True)
-class Made:
-    """The compiled model, by which rule, and what calibration saw on the way."""
-
-    model: ModelProto
-    rule: str | None
-    observed: Mapping[str, Observed]
-    ranges: Mapping[str, Range]
-
-
 def manifest(
     project: Project,
     profile: Profile,
     sources: Sources,
     *,
     original: ModelProto,
-    made: Made,
+    prepared: ModelProto,
     model: Descriptor,
-    verified: Verified,
+    scorer: Scorer,
+    found: Found,
 ) -> dict[str, Any]:
     """The `manifest.json` of a bundle.
 
     Args:
         original: the model as it was read; its names and shapes are what users know.
+        prepared: the normalised model, whose nodes the forms are for.
         model: the written file's blob.
     """
+    chosen = found.chosen
     return {
         "schema": SCHEMA,
         "project": project.name,
@@ -79,24 +76,110 @@ def manifest(
             "calibration": _data(sources.calibration, sources.digests["calibration"]),
             "evaluation": _data(sources.evaluation, sources.digests["evaluation"]),
         },
-        "options": options(project, profile) | {"ranges": made.rule},
+        "options": options(project, profile) | {"ranges": found.rule, "repairs": found.repairs},
         "tools": tools(),
         "model": {
             "digest": model.digest,
             "size": model.size,
-            "opset": importing.opset(made.model),
+            "opset": importing.opset(prepared),
         },
-        "accuracy": {
-            "metric": project.metric.name,
-            "output": verified.output,
-            "before": asdict(verified.before),
-            "after": asdict(verified.after),
-            "drop": asdict(verified.drop),
-        },
+        "accuracy": _accuracy(scorer, chosen.scored),
+        "budget": asdict(chosen.verdict),
+        "search": _search(found, project.budget),
+        "sensitivity": _sensitivity(found, prepared),
         "inputs": [_port(tensor) for tensor in importing.inputs(original)],
         "outputs": [_port(tensor) for tensor in importing.outputs(original)],
-        "nodes": precisions(made.model),
+        "nodes": _nodes(prepared, chosen.plan.forms),
+        "names": _names(chosen.names),
     }
+
+
+def _accuracy(scorer: Scorer, scored: Scored) -> dict[str, Any]:
+    compared = scored.comparison
+    told = {
+        "metric": scorer.metric.name,
+        "output": scorer.output,
+        "before": asdict(compared.before),
+        "after": asdict(compared.after),
+        "drop": asdict(compared.drop),
+    }
+    groups = [_group(group) for group in scorer.by_group(scored)]
+    return told | ({"groups": groups} if groups else {})
+
+
+def _group(group: GroupScore) -> dict[str, Any]:
+    estimates = {"before": group.before, "after": group.after, "drop": group.drop}
+    told = {name: asdict(estimate) for name, estimate in estimates.items()}
+    return {"group": group.group, "samples": group.before.samples} | told
+
+
+def _search(found: Found, budget: BudgetSection) -> dict[str, Any]:
+    best = _pareto(found.candidates)
+    return {
+        "aim": {"max_drop": aim(budget), "given": budget.max_drop is not None},
+        "costs": COSTS,
+        "candidates": [_candidate(each, each.name in best) for each in _ordered(found)],
+        "chosen": found.chosen.name,
+    }
+
+
+def _ordered(found: Found) -> list[Candidate]:
+    return sorted(found.candidates, key=lambda each: (each.cost, each.name))
+
+
+def _candidate(candidate: Candidate, best: bool) -> dict[str, Any]:
+    forms = list(candidate.plan.forms.values())
+    return {
+        "name": candidate.name,
+        "forms": {form.value: forms.count(form) for form in Form},
+        "error": _number(candidate.error),
+        "drop": _estimate(candidate.drop),
+        "complete": candidate.scored.complete,
+        "size": len(candidate.data),
+        "cost": candidate.cost,
+        "meets": candidate.verdict.meets,
+        "pareto": best,
+    }
+
+
+def _pareto(candidates: tuple[Candidate, ...]) -> set[str]:
+    """Those that no other one beats in drop, size and cost at once."""
+    points = {each.name: (each.drop.value, len(each.data), each.cost) for each in candidates}
+    return {
+        name
+        for name, point in points.items()
+        if not any(
+            other != point and all(a <= b for a, b in zip(other, point, strict=True))
+            for other in points.values()
+        )
+    }
+
+
+def _sensitivity(found: Found, prepared: ModelProto) -> list[dict[str, Any]]:
+    ops = {node.name: node.op_type for node in prepared.graph.node}
+    return [
+        {
+            "node": variant.node,
+            "op": ops[variant.node],
+            "form": variant.form.value,
+            "error": _number(effect.error),
+            "drop": effect.drop,
+        }
+        for variant, effect in found.effects
+    ]
+
+
+def _number(value: float) -> float | None:
+    """JSON has no word for infinity."""
+    return value if np.isfinite(value) else None
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    return asdict(estimate)
+
+
+def _names(names: Names) -> dict[str, Any]:
+    return {"nodes": dict(names.nodes), "tensors": dict(names.tensors)}
 
 
 def _data(dataset: Dataset, digest: Digest) -> dict[str, Any]:
@@ -108,12 +191,38 @@ def _port(tensor: Tensor) -> dict[str, Any]:
     return {"name": tensor.name, "dtype": str(tensor.dtype), "shape": list(tensor.shape)}
 
 
+def _nodes(model: ModelProto, forms: Mapping[str, Form]) -> list[dict[str, str]]:
+    """Each node of the normalised model with what it computes in: its form where it has a
+    choice, else the type of its first output."""
+    values: list[ValueInfoProto] = [*model.graph.value_info, *model.graph.output]
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+
+    def precision(node: NodeProto) -> str:
+        form = forms.get(node.name)
+        return form.value if form else _type_name(types.get(node.output[0], TensorProto.UNDEFINED))
+
+    return [
+        {"name": node.name, "op": node.op_type, "precision": precision(node)}
+        for node in model.graph.node
+    ]
+
+
+def _type_name(kind: int) -> str:
+    if kind == TensorProto.UNDEFINED:
+        return "unknown"
+    name = str(np.dtype(helper.tensor_dtype_to_np_dtype(kind)))
+    return {"float32": "fp32", "float16": "fp16"}.get(name, name)
+
+
 def options(project: Project, profile: Profile) -> dict[str, Any]:
     return {
         **_layout(project.layout),
         "labels": project.data.labels,
+        "groups": project.data.groups,
+        "clusters": project.data.clusters,
         "metric": project.metric.model_dump(mode="json"),
         "metric_source": metrics.digest(project.metric),
+        "budget": project.budget.model_dump(mode="json"),
         "precision": "int8" if "int8" in profile.runtime.precisions else "fp32",
         "quantization": profile.quantization.model_dump(mode="json"),
     }

@@ -79,7 +79,9 @@ def _merge(graph: GraphProto) -> None:
             same[tensor.name] = first.setdefault(_content(tensor), tensor.name)
     for node in graph.node:
         node.input[:] = [same.get(name, name) for name in node.input]
-    kept = [tensor for tensor in graph.initializer if same.get(tensor.name, tensor.name) == tensor.name]
+    kept = [
+        tensor for tensor in graph.initializer if same.get(tensor.name, tensor.name) == tensor.name
+    ]
     del graph.initializer[:]
     graph.initializer.extend(kept)
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 from onnx import ModelProto
 
 from yardarm import datasets
-from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle
+from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Probe
+from yardarm.compile import budget, importing
 from yardarm.compile import bundle as bundles
-from yardarm.compile import importing
-from yardarm.compile.budget import check_budget
-from yardarm.compile.calibrate import calibrate
-from yardarm.compile.manifest import Made, Sources, manifest, options, tools
+from yardarm.compile.costs import Costs, rates
+from yardarm.compile.manifest import Sources, manifest, options, tools
 from yardarm.compile.normalise import normalise
-from yardarm.compile.ranges import RULES
-from yardarm.compile.search import search
+from yardarm.compile.observe import observe
+from yardarm.compile.observed import Observed
+from yardarm.compile.quantize import Plan, represented
+from yardarm.compile.ranges import RULES, SYMMETRIC, Range, Rule
+from yardarm.compile.scoring import Scorer
+from yardarm.compile.search import Subject, search
+from yardarm.compile.session import Engine
 from yardarm.compile.sources import Imported, is_torch, open_source
 from yardarm.compile.statistics import statistics
-from yardarm.compile.verify import verify
+from yardarm.compile.verify import golden
 from yardarm.digest import Digest, of_json, short
 from yardarm.errors import Unsupported
 from yardarm.events import Sink, step
@@ -46,28 +51,43 @@ def compile_bundle(project: Project, profile: Profile, store: Store, sink: Sink)
     return compiled(project, profile, store, sink).bundle
 
 
-def compiled(project: Project, profile: Profile, store: Store, sink: Sink) -> Compiled:
+def compiled(
+    project: Project,
+    profile: Profile,
+    store: Store,
+    sink: Sink,
+    *,
+    probe: Probe | None = None,
+    memory_limit: int | None = None,
+) -> Compiled:
     """Compile, or find what was compiled from the same inputs; named `bundle/<project>/<profile>`.
+
+    Args:
+        probe: a device on which candidates are timed.
+        memory_limit: bytes of activations that calibration may hold at a time.
 
     Raises:
         InvalidInput: model or data are missing, damaged or don't fit each other.
         Unsupported: the profile's target, or the model, has no way.
-        BudgetNotMet: accuracy or size miss the project's budget; nothing is named then.
+        BudgetNotMet: no candidate keeps the project's budget; nothing is named then.
+        Undecided: the evaluation set is too small for the budget.
         VerificationFailed: the model doesn't survive a step; which one is said.
     """
     _check_target(profile)
     sources = _sources(project, profile, sink)
-    key = of_json(_inputs(project, profile, sources.digests))
-    found = _recorded(store, key)
-    bundle = found or _compile(project, profile, store, sources, sink)
-    if found:
+    key = of_json(_inputs(project, profile, sources.digests, probe))
+    known = _recorded(store, key)
+    bundle = (
+        known or _Compiler(project, profile, store, sources, sink, probe, memory_limit).bundle()
+    )
+    if known:
         with step(sink, "compile", "compile") as running:
-            running.cached, running.detail = True, short(found.digest)
+            running.cached, running.detail = True, short(known.digest)
     else:
         store.record_step(key, {"bundle": bundle.digest})
-    check_budget(bundle.manifest, project.budget)
+    budget.check(budget.verdict_of(bundle.manifest))
     bundles.name(store, bundle, f"bundle/{project.name}/{profile.name}")
-    return Compiled(bundle, cached=found is not None)
+    return Compiled(bundle, cached=known is not None)
 
 
 def _check_target(profile: Profile) -> None:
@@ -85,6 +105,9 @@ def _sources(project: Project, profile: Profile, sink: Sink) -> Sources:
     datasets.check_labels(evaluation, project.data.labels)
     if project.data.groups:
         datasets.check_groups(evaluation, project.data.groups)
+    if project.data.clusters:
+        datasets.check_groups(evaluation, project.data.clusters, "clusters")
+    budget.check_decidable(project.metric, evaluation.samples, project.budget)
     model = _model(project, profile, sink)  # last: torch takes its time
     digests = {
         "source": model.digest,
@@ -105,7 +128,9 @@ def _model(project: Project, profile: Profile, sink: Sink) -> Imported:
     return model
 
 
-def _inputs(project: Project, profile: Profile, digests: Mapping[str, Digest]) -> dict[str, Any]:
+def _inputs(
+    project: Project, profile: Profile, digests: Mapping[str, Digest], probe: Probe | None
+) -> dict[str, Any]:
     """Everything that the bundle's bytes depend on."""
     return {
         "step": "compile",
@@ -113,8 +138,10 @@ def _inputs(project: Project, profile: Profile, digests: Mapping[str, Digest]) -
         "names": [project.name, profile.name, Path(project.model.source).name],
         "digests": digests,
         "options": options(project, profile),
+        "cpu": profile.cpu.model_dump(mode="json"),
         "opset": [profile.runtime.opset_min, profile.runtime.opset_max],
         "tools": tools(),
+        "timed on": probe.name if probe else None,
     }
 
 
@@ -123,34 +150,87 @@ def _recorded(store: Store, key: Digest) -> Bundle | None:
     return bundles.load(store, recorded["bundle"]) if recorded else None
 
 
-def _compile(
-    project: Project, profile: Profile, store: Store, sources: Sources, sink: Sink
-) -> Bundle:
-    with step(sink, "import", "import the model") as running:
-        original = sources.model.model
-        inputs = importing.inputs(original)
-        datasets.check_inputs(sources.calibration, inputs)
-        datasets.check_inputs(sources.evaluation, inputs)
-        if sources.model.parity:
-            labels = sources.evaluation.read(project.data.labels)
-            sources.model.parity.check(sources.evaluation, project.metric, labels, running)
-        sample = next(sources.calibration.batches(FIRST, [tensor.name for tensor in inputs]))
-        low, high = profile.runtime.opset_min, profile.runtime.opset_max
-        prepared = normalise(original, low, high, sample, project.layout)
-        running.detail = f"{len(prepared.graph.node)} nodes, {_opsets(original, prepared)}"
-    made = _make(prepared, project, profile, sources, sink)
-    with step(sink, "verify", "verify the written file") as running:
-        data = bundles.serialised(made.model, original)
-        model = store.put(data, MEDIA_OCTETS, {TITLE: bundles.MODEL})
-        written = store.path(model.digest)
-        verified = verify(original, written, sources.evaluation, project, running)
-        running.detail = f"{verified.before.value:.4f} before, {verified.after.value:.4f} after"
-    body = manifest(
-        project, profile, sources, original=original, made=made, model=model, verified=verified
-    )
-    rules = dict.fromkeys(made.ranges, RULES[made.rule]) if made.rule else None
-    seen = statistics(made.observed, made.ranges, [tensor.name for tensor in inputs], rules)
-    return bundles.put(store, model, body, seen, verified.golden)
+@dataclass(frozen=True)
+class _Compiler:
+    """One compilation: the steps in their order."""
+
+    project: Project
+    profile: Profile
+    store: Store
+    sources: Sources
+    sink: Sink
+    probe: Probe | None
+    memory_limit: int | None
+
+    def bundle(self) -> Bundle:
+        original = self.sources.model.model
+        prepared = self._prepared(original)
+        scorer = self._scorer(original)
+        observed = self._observed(prepared)
+        subject = _subject(prepared, observed, self.project, self.profile, self.sources)
+        found = search(subject, scorer, self.project.budget, self.sink, probe=self.probe)
+        with step(self.sink, "verify", "verify the written file") as running:
+            data = bundles.serialised(onnx.load_from_string(found.chosen.data), original)
+            model = self.store.put(data, MEDIA_OCTETS, {TITLE: bundles.MODEL})
+            written = Engine(self.store.path(model.digest), layout=self.project.layout)
+            scored = scorer.score(written, running)
+            witnesses = golden(written, self.sources.evaluation, scorer.truth(), scored.answers)
+            compared = scored.comparison
+            running.detail = f"{compared.before.value:.4f} before, {compared.after.value:.4f} after"
+        body = manifest(
+            self.project,
+            self.profile,
+            self.sources,
+            original=original,
+            prepared=prepared,
+            model=model,
+            scorer=scorer,
+            found=replace(found, chosen=replace(found.chosen, scored=scored)),
+        )
+        inputs = [tensor.name for tensor in importing.inputs(original)]
+        ranges = represented(prepared, found.chosen.plan)
+        seen = statistics(observed, ranges, inputs, _rules(subject, ranges, self.profile))
+        return bundles.put(self.store, model, body, seen, witnesses)
+
+    def _prepared(self, original: ModelProto) -> ModelProto:
+        calibration, evaluation = self.sources.calibration, self.sources.evaluation
+        with step(self.sink, "import", "import the model") as running:
+            inputs = importing.inputs(original)
+            datasets.check_inputs(calibration, inputs)
+            datasets.check_inputs(evaluation, inputs)
+            if self.sources.model.parity:
+                labels = evaluation.read(self.project.data.labels)
+                parity = self.sources.model.parity
+                parity.check(evaluation, self.project.metric, labels, running)
+            sample = next(calibration.batches(FIRST, [tensor.name for tensor in inputs]))
+            runtime = self.profile.runtime
+            prepared = normalise(
+                original, runtime.opset_min, runtime.opset_max, sample, self.project.layout
+            )
+            running.detail = f"{len(prepared.graph.node)} nodes, {_opsets(original, prepared)}"
+        return prepared
+
+    def _scorer(self, original: ModelProto) -> Scorer:
+        evaluation = self.sources.evaluation
+        with step(self.sink, "score", "score the original") as running:
+            engine = Engine(original, layout=self.project.layout)
+            scorer = Scorer(engine, evaluation, self.project, running)
+            running.detail = f"{evaluation.samples} samples"
+        return scorer
+
+    def _observed(self, prepared: ModelProto) -> dict[str, Observed]:
+        calibration = self.sources.calibration
+        with step(self.sink, "calibrate", "calibrate") as running:
+            observed = observe(
+                prepared,
+                calibration,
+                self.sources.digests["calibration"],
+                self.store,
+                running,
+                memory_limit=self.memory_limit,
+            )
+            running.detail = f"{len(observed)} tensors over {calibration.samples} samples"
+        return observed
 
 
 def _opsets(original: ModelProto, prepared: ModelProto) -> str:
@@ -158,16 +238,50 @@ def _opsets(original: ModelProto, prepared: ModelProto) -> str:
     return f"operator set {has}" if had == has else f"operator set {had} raised to {has}"
 
 
-def _make(
-    model: ModelProto, project: Project, profile: Profile, sources: Sources, sink: Sink
-) -> Made:
-    calibration = sources.calibration
-    with step(sink, "calibrate", "calibrate") as running:
-        observed = calibrate(model, calibration, running)
-        running.detail = f"{len(observed)} tensors over {calibration.samples} samples"
-    if "int8" not in profile.runtime.precisions:
-        return Made(model, None, observed, {})
-    with step(sink, "quantize", "quantize") as running:
-        choice = search(model, observed, profile.quantization, dataset=calibration, step=running)
-        running.detail = f"ranges by {choice.rule}"
-    return Made(choice.model, choice.rule, observed, choice.ranges)
+def _subject(
+    prepared: ModelProto,
+    observed: Mapping[str, Observed],
+    project: Project,
+    profile: Profile,
+    sources: Sources,
+) -> Subject:
+    """What is searched over; without int8 in the profile no tensor has a range."""
+    int8 = "int8" in profile.runtime.precisions
+    finite = {name: seen for name, seen in observed.items() if seen.finite and int8}
+    ranges: dict[str, dict[str, Range]] = {
+        rule: {name: of(seen) for name, seen in finite.items()}
+        for rule, of in _offered(profile).items()
+    }
+    first = ranges["least-error"]
+    samples = sources.calibration.samples
+    return Subject(
+        model=prepared,
+        ranges=ranges,
+        plan=Plan(profile.quantization, {}, first),
+        costs=Costs(
+            prepared,
+            {name: seen.count / samples for name, seen in observed.items()},
+            first,
+            rates(profile.cpu),
+            profile.quantization.symmetric_activations,
+        ),
+        calibration=sources.calibration,
+        evaluation=sources.evaluation,
+        labels=project.data.labels,
+        int8=int8,
+    )
+
+
+def _offered(profile: Profile) -> Mapping[str, Rule]:
+    return SYMMETRIC if profile.quantization.symmetric_activations else RULES
+
+
+def _rules(subject: Subject, ranges: Mapping[str, Range], profile: Profile) -> dict[str, Rule]:
+    """The rule that gave each range."""
+    offered = _offered(profile)
+    return {
+        name: offered[rule]
+        for name, chosen in ranges.items()
+        for rule in reversed(list(offered))
+        if subject.ranges[rule].get(name) == chosen
+    }

@@ -54,9 +54,7 @@ def place(
     finals = {value.name for value in model.graph.output}
     readers = readers_of(model)
     static = {node.name for node in nodes if forms.get(node.name) is Form.STATIC}
-    wanted = {
-        name for node in nodes if node.name in static for name in activations(node, known)
-    }
+    wanted = {name for node in nodes if node.name in static for name in activations(node, known)}
     pairs: dict[str, str] = {}
     movers: set[str] = set()
     clamps: set[str] = set()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from yardarm.compile import dynamic, encode
 from yardarm.compile.encode import Parts
@@ -55,6 +55,18 @@ def quantize(model: ModelProto, plan: Plan) -> ModelProto:
     return written
 
 
+def represented(model: ModelProto, plan: Plan) -> dict[str, Range]:
+    """The ranges of the tensors that exist in int8, by name."""
+    pairs = placed(model, plan).pairs
+    return {name: plan.ranges[source] for name, source in pairs.items()}
+
+
+def placed(model: ModelProto, plan: Plan) -> Placement:
+    """Where the graph changes between float32 and int8."""
+    symmetric = plan.choice.symmetric_activations
+    return place(model, plan.forms, plan.ranges, symmetric=symmetric)
+
+
 class _Writer:
     """Goes through the nodes once. Tensors that exist in int8 get a pair of nodes where they
     first do: behind the node that makes them, or at the graph's input."""
@@ -63,9 +75,7 @@ class _Writer:
         self._graph, self._plan, self._parts = model.graph, plan, Parts()
         self._known = constants(model)
         self._finals = {value.name for value in model.graph.output}
-        self._placed: Placement = place(
-            model, plan.forms, plan.ranges, symmetric=plan.choice.symmetric_activations
-        )
+        self._placed = placed(model, plan)
 
     def write(self) -> Parts:
         for value in self._graph.input:
@@ -79,9 +89,9 @@ class _Writer:
         fresh = NodeProto()
         fresh.CopyFrom(node)
         self._read(fresh, inside=form is Form.STATIC or node.name in self._placed.movers)
-        for place, name in enumerate(node.output):
+        for position, name in enumerate(node.output):
             if name in self._finals & self._placed.produced:
-                fresh.output[place] = f"{name}/exact"  # the pair behind it has the user's name
+                fresh.output[position] = f"{name}/exact"  # the pair behind it has the user's name
         match form:
             case Form.STATIC | Form.WEIGHTS if node.op_type != "Gather":
                 self._weigh(fresh, node, form)
@@ -98,10 +108,10 @@ class _Writer:
     def _read(self, fresh: NodeProto, *, inside: bool) -> None:
         """Name what a node reads: int8 kernels read pairs; others do only where an int8 kernel
         made the tensor, else its exact form."""
-        for place, name in enumerate(fresh.input):
+        for position, name in enumerate(fresh.input):
             paired = name in self._placed.pairs and name not in self._finals
             if paired and (inside or name in self._placed.produced):
-                fresh.input[place] = f"{name}/float"
+                fresh.input[position] = f"{name}/float"
 
     def _pair(self, name: str) -> None:
         if name not in self._placed.pairs:
@@ -130,9 +140,7 @@ class _Writer:
         made = self._parts.constant(made, bias) if exact else self._whole(node, bias, scale)
         fresh.input[:] = [*fresh.input[:2], made]
 
-    def _whole(
-        self, node: NodeProto, bias: NDArray[np.float32], scale: NDArray[np.float32]
-    ) -> str:
+    def _whole(self, node: NodeProto, bias: NDArray[np.float32], scale: NDArray[np.float32]) -> str:
         """The bias as int32 in steps of input scale × weight scale, as int8 kernels add it."""
         chosen = self._plan.ranges[self._placed.pairs[node.input[0]]]
         given = encode.scale_of(chosen, self._plan.choice).scale
@@ -158,7 +166,7 @@ class _Writer:
     def _look_up(self, fresh: NodeProto) -> None:
         """Rows are looked up in int8 and dequantized then: the whole table never is."""
         table, made = fresh.input[0], fresh.output[0]
-        values, scale = self._quantized(table, self._known[table].dims.__len__() - 1)
+        values, scale = self._quantized(table, len(self._known[table].dims) - 1)
         fresh.input[0] = self._parts.constant(f"{table}/int", values)
         fresh.output[0] = f"{made}/rows"
         self._parts.nodes.append(fresh)
@@ -181,38 +189,3 @@ def biased(
         return None
     held = np.asarray(numpy_helper.to_array(known[name]), np.float32)
     return held if shift is None else np.asarray(held.reshape(-1) + shift, np.float32)
-
-
-def precisions(model: ModelProto) -> list[dict[str, str]]:
-    """Each node of a written model with what it computes in: `name`, `op`, `precision`.
-
-    int8: it stands between a DequantizeLinear and a QuantizeLinear, which engines fuse with
-    it; else the type of its first output.
-    """
-    quantized = {n.input[0] for n in model.graph.node if n.op_type == "QuantizeLinear"}
-    dequantized = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
-    types = {value.name: value.type.tensor_type.elem_type for value in _typed(model)}
-    return [
-        {
-            "name": node.name,
-            "op": node.op_type,
-            "precision": "int8"
-            if node.output[0] in quantized and dequantized & set(node.input[:1])
-            else _type_name(types.get(node.output[0], TensorProto.UNDEFINED)),
-        }
-        for node in model.graph.node
-        if node.op_type not in ("QuantizeLinear", "DequantizeLinear")
-    ]
-
-
-def _typed(model: ModelProto) -> list[ValueInfoProto]:
-    return [*model.graph.value_info, *model.graph.output]
-
-
-def _type_name(kind: int) -> str:
-    if kind == TensorProto.UNDEFINED:
-        return "unknown"
-    name = str(np.dtype(helper.tensor_dtype_to_np_dtype(kind)))
-    return {"float32": "fp32", "float16": "fp16"}.get(name, name)
-
-

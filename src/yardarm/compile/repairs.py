@@ -27,6 +27,7 @@ def ranges_by_tensor(
     plan: Plan,
     offered: Mapping[str, Mapping[str, Range]],
     tensors: Sequence[str],
+    *,
     dataset: Dataset,
     step: Step,
 ) -> dict[str, Range]:
@@ -49,16 +50,12 @@ def ranges_by_tensor(
     return ranges
 
 
-def _distinct(
-    name: str, plan: Plan, offered: Mapping[str, Mapping[str, Range]]
-) -> list[Range]:
+def _distinct(name: str, plan: Plan, offered: Mapping[str, Mapping[str, Range]]) -> list[Range]:
     own = plan.ranges[name]
     return list(dict.fromkeys([own, *(rule[name] for rule in offered.values() if name in rule)]))
 
 
-def bias_shifts(
-    model: ModelProto, plan: Plan, dataset: Dataset
-) -> dict[str, NDArray[np.float32]]:
+def bias_shifts(model: ModelProto, plan: Plan, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
     """What rounded weights add to each output channel on average, to be taken off the bias.
 
     Source: M. Nagel et al., "Data-free quantization through weight equalization and bias
@@ -118,7 +115,9 @@ def _input_means(
         for name, place in places.items():
             values = np.asarray(answers[place], np.float64)
             values = values[0] if not dataset.layout.batch else values
-            totals[name] = totals.get(name, 0.0) + values.reshape(*values.shape[:2], -1).mean((0, 2))
+            totals[name] = totals.get(name, 0.0) + values.reshape(*values.shape[:2], -1).mean(
+                (0, 2)
+            )
     return {name: total / count for name, total in totals.items()}
 
 

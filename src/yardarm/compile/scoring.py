@@ -87,11 +87,11 @@ class Scorer:
         self.groups = dataset.read(groups) if groups else None
         self._clusters = dataset.read(clusters) if clusters else None
         self.before = Answers()
-        for done, (feed, answers) in enumerate(original.over(dataset, dataset.layout.size), 1):
+        done = 0
+        for feed, answers in original.over(dataset, dataset.layout.size):
             self.before.add(answers, self._names)
-            step.advance(
-                min(done * dataset.layout.size, dataset.samples), dataset.samples, "samples"
-            )
+            done += original.samples(feed)
+            step.advance(done, dataset.samples, "samples")
         self._truth = self.before.scored
         metrics.judge(self.metric, self._truth, self.labels)  # misfits are told at once
 
@@ -131,6 +131,4 @@ class Scorer:
     def _compare(self, answers: Answers, samples: int) -> Comparison:
         before = {name: values[:samples] for name, values in self._truth.items()}
         clusters = self._clusters[:samples] if self._clusters is not None else None
-        return metrics.compare(
-            self.metric, before, answers.scored, self.labels[:samples], clusters
-        )
+        return metrics.compare(self.metric, before, answers.scored, self.labels[:samples], clusters)

@@ -17,7 +17,8 @@ from onnx import ModelProto
 from yardarm import metrics
 from yardarm.compile.quantize import Plan
 from yardarm.compile.session import Arrays, Engine
-from yardarm.compile.variants import Branches, Rounded, Variant, branched, length
+from yardarm.compile.variants import Rounded, Variant, branched, length
+from yardarm.compile.witnesses import error, watched, witnesses
 from yardarm.datasets import Dataset
 from yardarm.errors import InvalidInput
 from yardarm.events import Step
@@ -36,7 +37,8 @@ class Effect:
     """What one change alone does.
 
     Attributes:
-        error: mean squared error of the outputs, relative to their mean square.
+        error: mean squared error of the outputs (of logits behind probabilities), relative to
+            their mean square.
         drop: loss of the metric on the same samples; None where it can't be told by batches.
     """
 
@@ -71,11 +73,12 @@ def effects(
     Args:
         metric: with the name of the labels' array, drops are told as well.
     """
+    model = watched(model)
     sizes = [length(model, variant) for variant in variants]
     most = int(np.clip(WORK // max(1, sum(sizes)), LEAST, MOST))
     found: list[Effect] = []
     for chunk in _chunks(variants, sizes):
-        found += _measured(model, chunk, plan, dataset, most, metric, labels)
+        found += _measured(model, chunk, plan, dataset, most=most, metric=metric, labels=labels)
         step.advance(len(found), len(variants), "changes")
     return found
 
@@ -100,13 +103,14 @@ def _measured(
     variants: Sequence[Variant | Rounded],
     plan: Plan,
     dataset: Dataset,
+    *,
     most: int,
     metric: MetricSection | None,
     labels: str,
 ) -> list[Effect]:
     branches = branched(model, variants, plan)
     engine = Engine(branches.model, layout=dataset.layout)
-    finals = [value.name for value in model.graph.output]
+    finals, seen = [value.name for value in model.graph.output], witnesses(model)
     sums = [_Sum() for _ in variants]
     whole = _Sum()
     for feed in spread(dataset, engine, most, [labels] if metric else []):
@@ -116,7 +120,7 @@ def _measured(
             _score(whole, metric, truth, feed[labels])
         for kept, renamed in zip(sums, branches.outputs, strict=True):
             mine = truth | {name: answers[new] for name, new in renamed.items()}
-            kept.errors.append(error(truth, mine))
+            kept.errors.append(error(truth, seen, mine, seen))
             if metric:
                 _score(kept, metric, mine, feed[labels])
         if _settled(sums):
@@ -130,29 +134,8 @@ def spread(
     """Batches of at most `most` samples in all, from everywhere in a data set."""
     size = TOGETHER if dataset.layout.batch else 1
     apart = max(1, dataset.samples // most)
-    inputs = [name for name in engine.inputs]
-    batches = islice(dataset.batches(size, [*inputs, *extra]), 0, None, apart)
+    batches = islice(dataset.batches(size, [*engine.inputs, *extra]), 0, None, apart)
     return islice(batches, max(1, most // size))
-
-
-def error(expected: Arrays, found: Arrays) -> float:
-    """Mean squared error of all float outputs, relative to their mean square."""
-    pairs = [
-        (expected[name], found[name]) for name in expected if expected[name].dtype.kind in "fO"
-    ]
-    return sum(_relative(want, have) for want, have in pairs)
-
-
-def _relative(want: NDArray[np.generic], have: NDArray[np.generic]) -> float:
-    if want.dtype == object:
-        return float(np.mean([_relative(a, b) for a, b in zip(want, have, strict=True)]))
-    truth = np.asarray(want, np.float64)
-    if truth.shape != have.shape:
-        return np.inf
-    if not truth.size:
-        return 0.0
-    wrong = float(np.mean((truth - np.asarray(have, np.float64)) ** 2))
-    return wrong / (float(np.mean(truth**2)) + 1e-12) if np.isfinite(wrong) else np.inf
 
 
 def _settled(sums: Sequence[_Sum]) -> bool:
@@ -167,7 +150,10 @@ def _settled(sums: Sequence[_Sum]) -> bool:
 
 
 def _score(
-    kept: _Sum, metric: MetricSection, answers: Mapping[str, NDArray[np.generic]], labels: NDArray[np.generic]
+    kept: _Sum,
+    metric: MetricSection,
+    answers: Mapping[str, NDArray[np.generic]],
+    labels: NDArray[np.generic],
 ) -> None:
     if kept.scores is None:
         return

@@ -14,8 +14,8 @@ from onnx import GraphProto, ModelProto, NodeProto, helper
 from yardarm.compile import dynamic, encode
 from yardarm.compile.encode import Parts
 from yardarm.compile.forms import Form, constants
-from yardarm.compile.placement import place, readers_of
-from yardarm.compile.quantize import Plan, quantize
+from yardarm.compile.placement import readers_of
+from yardarm.compile.quantize import Plan, placed, quantize
 from yardarm.compile.ranges import Range
 
 
@@ -47,9 +47,7 @@ class Branches:
     outputs: tuple[Mapping[str, str], ...]
 
 
-def branched(
-    model: ModelProto, variants: Sequence[Variant | Rounded], plan: Plan
-) -> Branches:
+def branched(model: ModelProto, variants: Sequence[Variant | Rounded], plan: Plan) -> Branches:
     """Add a branch for each variant to a normalised model.
 
     Args:
@@ -114,13 +112,8 @@ def _append_behind(
 def _head(model: ModelProto, variant: Variant, plan: Plan) -> list[NodeProto]:
     """The node, and the clamp behind it where both are rounded at once."""
     node = next(each for each in model.graph.node if each.name == variant.node)
-    placed = place(
-        model,
-        {variant.node: variant.form},
-        plan.ranges,
-        symmetric=plan.choice.symmetric_activations,
-    )
-    if variant.form is not Form.STATIC or node.output[0] in placed.produced:
+    only = Plan(plan.choice, {variant.node: variant.form}, plan.ranges)
+    if variant.form is not Form.STATIC or node.output[0] in placed(model, only).produced:
         return [node]
     return [node, readers_of(model)[node.output[0]][0]]
 
