@@ -248,13 +248,14 @@ def grown(recipe: Recipe) -> ModelProto:
 
 
 def samples(recipe: Recipe, seed: int, count: int) -> dict[str, np.ndarray]:
-    """Inputs for the recipe's model, the sample axis first."""
+    """Inputs for the recipe's model, the sample axis first; bounded, so that a few of them
+    show the ranges of all."""
     random = np.random.default_rng(seed)
     arrays: dict[str, np.ndarray] = {}
     for kind in recipe.inputs:
         element, shape = INPUTS[kind]
         if element == TensorProto.FLOAT:
-            arrays[kind] = random.normal(0, 1, (count, *shape)).astype(np.float32)
+            arrays[kind] = random.uniform(-2, 2, (count, *shape)).astype(np.float32)
         else:
             dtype = helper.tensor_dtype_to_np_dtype(element)
             arrays[kind] = random.integers(0, IDS, (count, *shape)).astype(dtype)
