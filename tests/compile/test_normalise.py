@@ -169,6 +169,25 @@ def test_a_custom_operator_is_named(tmp_path: Path) -> None:
     assert caught.value.exit_code == 10
 
 
+def test_a_custom_operator_inside_a_function_is_named(tmp_path: Path) -> None:
+    model = odd_models.functions()
+    model.functions[0].node[0].op_type = "Fancy"
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(Unsupported, match=r"output 'b': .*Fancy in ONNX's own domain"):
+        importing.load(tmp_path / "model.onnx")
+
+
+def test_shapes_that_a_model_leaves_out(tmp_path: Path) -> None:
+    model = odd_models.branches()
+    onnx.save(model, tmp_path / "model.onnx")
+    (output,) = importing.outputs(importing.load(tmp_path / "model.onnx"))
+    assert output.shape == (None, 4)
+    model.graph.input[0].type.tensor_type.ClearField("shape")
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(Unsupported, match=r"x: .*how many axes"):
+        importing.inputs(importing.load(tmp_path / "model.onnx"))
+
+
 def test_an_operator_that_onnxruntime_lacks_is_named() -> None:
     model = odd_models.runtime_operator()
     model.graph.node[1].op_type, model.graph.node[1].name = "Nonesuch", "there"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 STANDARD = ("", "ai.onnx")
 
@@ -18,7 +18,7 @@ def bodies(node: NodeProto) -> Iterator[GraphProto]:
         yield from attribute.graphs
 
 
-def nodes(graph: GraphProto) -> Iterator[NodeProto]:
+def nodes(graph: GraphProto | FunctionProto) -> Iterator[NodeProto]:
     """Every node, those of inner graphs after the node that holds them."""
     for node in graph.node:
         yield node

@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, ValueInfoProto
 
-from yardarm.compile import checking, operators
+from yardarm.compile import checking, operators, shapes
 from yardarm.datasets import Tensor
 from yardarm.errors import InvalidInput, Unsupported
 
@@ -38,7 +38,17 @@ def load(file: Path) -> ModelProto:
     if model.ByteSize() > LARGEST:
         raise Unsupported(f"models above {LARGEST / 1e9:.1f} GB can't be compiled", where=str(file))
     _check(model, file)
+    _shape_outputs(model)
     return model
+
+
+def _shape_outputs(model: ModelProto) -> None:
+    """Outputs without a shape get the one that can be inferred."""
+    if all(value.type.tensor_type.HasField("shape") for value in model.graph.output):
+        return
+    told = {value.name: value for value in shapes.inferred(model).graph.output}
+    for value in model.graph.output:
+        value.CopyFrom(told[value.name])
 
 
 def _read(file: Path) -> ModelProto:
@@ -68,15 +78,24 @@ def inputs(model: ModelProto) -> tuple[Tensor, ...]:
     """What has to be fed: the graph's inputs without those that initializers fill.
 
     Raises:
-        Unsupported: an input that is no tensor of numbers.
+        Unsupported: an input that is no tensor of numbers, or of no known rank.
     """
     filled = {tensor.name for tensor in model.graph.initializer}
-    return tuple(_tensor(value) for value in model.graph.input if value.name not in filled)
+    fed = [value for value in model.graph.input if value.name not in filled]
+    for value in fed:
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            raise Unsupported(
+                "the model doesn't say how many axes this input has",
+                where=value.name,
+                hint="export it again with the shapes of its inputs",
+            )
+    return tuple(map(_tensor, fed))
 
 
 def outputs(model: ModelProto) -> tuple[Tensor, ...]:
-    """What the graph answers. Raises as `inputs`."""
-    return tuple(_tensor(value) for value in model.graph.output)
+    """What the graph answers; no axes are told where the model doesn't say how many there are.
+    Raises Unsupported for an output that is no tensor."""
+    return tuple(map(_tensor, model.graph.output))
 
 
 def _tensor(value: ValueInfoProto) -> Tensor:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import onnx
-from onnx import ModelProto, NodeProto
+from onnx import FunctionProto, ModelProto, NodeProto, OperatorSetIdProto
 
 from yardarm.compile import graphs
 from yardarm.errors import Unsupported
 
+NEWEST = onnx.defs.onnx_opset_version()
 RUNTIME = ("com.microsoft",)  # onnxruntime's own operators: only loading tells which it has
 LOOPS = frozenset({"If", "Loop", "Scan"})
 
@@ -21,19 +23,24 @@ UNIMPLEMENTED = re.compile(r"implementation for (?P<op>\w+)\(\d+\) node with nam
 def check(model: ModelProto) -> None:
     """Raises Unsupported naming operator, domain and node where one is unknown to ONNX in
     the model's own operator sets, and no function of the model defines it."""
-    versions = {_domain(entry.domain): entry.version for entry in model.opset_import}
-    newest = onnx.defs.onnx_opset_version()
-    if versions.get("", 0) > newest:
+    if (version := _versions(model.opset_import).get("", 0)) > NEWEST:
         raise Unsupported(
-            f"operator set {versions['']} is newer than {newest}, the newest known here",
+            f"operator set {version} is newer than {NEWEST}, the newest known here",
             where="model",
             hint="export the model again with an older operator set",
         )
     functions = {(function.domain, function.name) for function in model.functions}
-    for node in graphs.nodes(model.graph):
-        own = (node.domain, node.op_type) in functions or node.domain in RUNTIME
-        if not own and not _known(node, versions.get(_domain(node.domain), 0)):
-            raise unsupported(node)
+    for part in (model.graph, *model.functions):
+        sets = part.opset_import if isinstance(part, FunctionProto) else model.opset_import
+        versions = _versions(sets)
+        for node in graphs.nodes(part):
+            own = (node.domain, node.op_type) in functions or node.domain in RUNTIME
+            if not own and not _known(node, versions.get(_domain(node.domain), 0)):
+                raise unsupported(node)
+
+
+def _versions(sets: Iterable[OperatorSetIdProto]) -> dict[str, int]:
+    return {_domain(entry.domain): entry.version for entry in sets}
 
 
 def unsupported(node: NodeProto) -> Unsupported:
@@ -48,7 +55,8 @@ def unsupported(node: NodeProto) -> Unsupported:
 def explained(model: ModelProto, error: Unsupported) -> Unsupported:
     """The error with the node named, where onnxruntime's reason says which operator it was."""
     if found := UNREGISTERED.search(error.what):
-        for node in graphs.nodes(model.graph):
+        parts = (model.graph, *model.functions)
+        for node in (node for part in parts for node in graphs.nodes(part)):
             if (node.op_type, _domain(node.domain)) == (found["op"], found["domain"]):
                 return unsupported(node)
     if found := UNIMPLEMENTED.search(error.what):
