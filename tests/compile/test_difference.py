@@ -162,6 +162,15 @@ def test_what_the_written_model_lacks_is_named(tmp_path: Path) -> None:
     assert all(isinstance(node, Departure) for node in found.nodes)
 
 
+def test_what_is_not_there_passes_on_what_it_got(tmp_path: Path) -> None:
+    model = written()
+    (turn, gate) = (node for node in model.graph.node if node.name in "de")
+    turn.output[0] = gate.input[0] = "elsewhere"
+    found = {node.node: node for node in run(tmp_path, model).nodes}
+    assert found.keys() == {"dense", "gate"}
+    assert found["gate"].inputs_db == found["dense"].snr_db
+
+
 def test_groups_fit_the_limit_and_keep_the_order() -> None:
     sizes = {"a": 4, "b": 4, "c": 9, "d": 1, "e": 7}
     assert list(grouped(sizes, 8)) == [["a", "b"], ["c"], ["d", "e"]]

@@ -18,7 +18,9 @@ NAME = 24
 
 def page(explanation: Explanation, manifest: Mapping[str, Any]) -> str:
     """About fifty lines of at most 80 columns."""
-    forms = {node["name"]: node["precision"] for node in manifest["nodes"]}
+    costs = explanation.operators.profile.costs
+    forms = {name: cost.runs for cost in costs for name in cost.nodes}
+    forms |= {node["name"]: node["precision"] for node in manifest["nodes"]}
     parts = [*_departures(explanation, forms), "", *_operators(explanation.operators)]
     return "\n".join(parts) + "\n"
 
@@ -82,7 +84,8 @@ def _islands(islands: Sequence[Island]) -> Iterator[str]:
     if not islands:
         yield "no fp32 between int8"
         return
-    yield f"fp32 between int8: {len(islands)} islands, those that convert most first"
+    count = "1 island" if len(islands) == 1 else f"{len(islands)} islands"
+    yield f"fp32 between int8: {count}, what converts most first"
     rows = [
         [_span(i.nodes), str(len(i.nodes)), f"{i.compute_us:.0f}", f"{i.convert_us:.0f}"]
         for i in islands[:ISLANDS]

@@ -232,20 +232,26 @@ def _departures(
     original: ModelProto, sums: Mapping[str, _Sums], names: Mapping[str, Any]
 ) -> Iterator[Departure]:
     called = {"nodes": names.get("nodes", {}), "tensors": names.get("tensors", {})}
+    reached: dict[str, float | None] = {}
     for place, node in enumerate(original.graph.node):
-        inputs = [sums[name].snr_db for name in node.input if name in sums]
-        for tensor in [name for name in node.output if name in sums]:
-            held = sums[tensor]
-            yield Departure(
-                place=place,
-                node=called["nodes"].get(node.name, node.name),
-                op=node.op_type,
-                tensor=called["tensors"].get(tensor, tensor),
-                snr_db=held.snr_db,
-                inputs_db=min((snr for snr in inputs if snr is not None), default=None),
-                cosine=held.cosine,
-                finite=held.finite,
-            )
+        worst = min(
+            (snr for name in node.input if (snr := reached.get(name)) is not None), default=None
+        )
+        for tensor in node.output:
+            held = sums.get(tensor)
+            # What has no output of its own in the result passes on what it got.
+            reached[tensor] = held.snr_db if held else worst
+            if held:
+                yield Departure(
+                    place=place,
+                    node=called["nodes"].get(node.name, node.name),
+                    op=node.op_type,
+                    tensor=called["tensors"].get(tensor, tensor),
+                    snr_db=held.snr_db,
+                    inputs_db=worst,
+                    cosine=held.cosine,
+                    finite=held.finite,
+                )
 
 
 def _worst(found: Departure) -> tuple[bool, float, str, str]:
