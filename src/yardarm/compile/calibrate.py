@@ -9,14 +9,14 @@ counted or not by its place within its sample.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import ModelProto
 
 from yardarm.compile import passes, variety
+from yardarm.compile.activations import channelled, fed, floats, passed_on
 from yardarm.compile.exposing import Probe, exposing, extents
 from yardarm.compile.observed import Observed
 from yardarm.compile.passes import Passes
@@ -29,8 +29,6 @@ __all__ = ["Observed", "calibrate", "floats"]
 
 MEMORY_LIMIT = 512_000_000  # bytes of activations held at a time, unless the caller says
 NUMBERS = "fiub"  # kinds of arrays that have extremes
-CHANNELS = frozenset({"Conv", "ConvTranspose"})  # operators whose answers have them on axis 1
-SUMS = frozenset({"Conv", "Gemm", "Add", "BatchNormalization"})
 
 
 def calibrate(
@@ -59,17 +57,18 @@ def calibrate(
             are all the same, or samples that are.
         VerificationFailed: onnxruntime gives up.
     """
-    chosen = floats(model) if names is None else list(names)
-    through = _passed_on(model)
+    asked = None if names is None else set(names)
+    chosen = [name for name in floats(model) if asked is None or name in asked]
+    through = passed_on(model)
     watched = list(dict.fromkeys(through.get(name, name) for name in chosen))
-    plan = _plan(model, watched, dataset, memory_limit or MEMORY_LIMIT)
-    watch = _Watch(_channelled(model, through), dataset)
+    plan = _plan(model, watched, dataset, MEMORY_LIMIT if memory_limit is None else memory_limit)
+    watch = _Watch(frozenset(through.get(name, name) for name in channelled(model)), dataset)
+    total = len(plan.groups) * dataset.samples
     for turn, group in enumerate(plan.groups):
         for done in watch.run(model, plan, group, inputs=turn == 0):
-            step.advance(
-                turn * dataset.samples + done, len(plan.groups) * dataset.samples, "samples"
-            )
-        watch.check(step)
+            step.advance(turn * dataset.samples + done, total, "samples")
+        if turn == 0:
+            watch.check(step)
     seen = watch.observed
     return seen | {name: seen[through[name]] for name in chosen if through.get(name) in seen}
 
@@ -131,59 +130,8 @@ def _spread(values: NDArray[np.generic]) -> tuple[int, int]:
 
 
 def _plan(model: ModelProto, names: Sequence[str], dataset: Dataset, limit: int) -> Passes:
-    fed = [value.name for value in _fed(model)]
-    inner = [name for name in names if name not in fed]
-    feed = next(iter(dataset.batches(1, fed)))
+    inputs = [value.name for value in fed(model)]
+    inner = [name for name in names if name not in inputs]
+    feed = next(iter(dataset.batches(1, inputs)))
     found, length = extents(model, inner, feed, dataset.layout)
     return passes.plan(found, batch=dataset.layout.size, length=length, limit=limit)
-
-
-def floats(model: ModelProto) -> list[str]:
-    """The graph's float32 tensors that depend on its inputs: what may become int8."""
-    return list(dict.fromkeys(value.name for value in _values(model) if _is_float(value)))
-
-
-def _values(model: ModelProto) -> list[ValueInfoProto]:
-    graph = model.graph
-    made = {name for node in graph.node for name in node.output}
-    inner = [value for value in graph.value_info if value.name in made]
-    return [*_fed(model), *inner, *graph.output]
-
-
-def _fed(model: ModelProto) -> list[ValueInfoProto]:
-    filled = {tensor.name for tensor in model.graph.initializer}
-    return [value for value in model.graph.input if value.name not in filled]
-
-
-def _is_float(value: ValueInfoProto) -> bool:
-    return bool(value.type.tensor_type.elem_type == TensorProto.FLOAT)
-
-
-def _passed_on(model: ModelProto) -> dict[str, str]:
-    """Sums that one Relu or Clip reads and nobody else, to what it makes of them."""
-    graph = model.graph
-    readers = Counter(name for node in graph.node for name in node.input)
-    readers.update(value.name for value in graph.output)
-    readers.update(name for node in graph.node for name in _captured(node))
-    sums = {name for node in graph.node if node.op_type in SUMS for name in node.output[:1]}
-    return {
-        node.input[0]: node.output[0]
-        for node in graph.node
-        if node.op_type in ("Relu", "Clip")
-        and node.input[0] in sums
-        and readers[node.input[0]] == 1
-    }
-
-
-def _captured(node: NodeProto) -> Iterator[str]:
-    """What the bodies of an If, a Loop or a Scan read, from outside or inside."""
-    for attribute in node.attribute:
-        for graph in (attribute.g, *attribute.graphs):
-            for inner in graph.node:
-                yield from (*inner.input, *_captured(inner))
-            yield from (value.name for value in graph.output)
-
-
-def _channelled(model: ModelProto, through: Mapping[str, str]) -> frozenset[str]:
-    made = [node.output[0] for node in model.graph.node if node.op_type in CHANNELS]
-    return frozenset(through.get(name, name) for name in made)

@@ -87,15 +87,16 @@ def extents(
         feed: one sample.
 
     Returns:
-        by tensor name; and how many samples a run takes, where the model says it.
+        by tensor name; and how many samples a run takes, where model or layout say it.
     """
     wanted = list(names)
     probe = Probe(_shaping(model, wanted), layout, shapes=True)
     once = _shapes(probe, wanted, feed)
-    if probe.length is None:
-        twice = _shapes(probe, wanted, _doubled(feed, layout))
-        return {name: _extent(once[name], twice[name]) for name in wanted}, None
-    return {name: _fixed(once[name], probe.length) for name in wanted}, probe.length
+    length = probe.length or (1 if layout.size == 1 else None)
+    if length:
+        return {name: _fixed(once[name], length) for name in wanted}, length
+    twice = _shapes(probe, wanted, _doubled(feed, layout))
+    return {name: _extent(once[name], twice[name]) for name in wanted}, None
 
 
 def _shaping(model: ModelProto, names: list[str]) -> ModelProto:
