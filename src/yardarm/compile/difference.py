@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto
 
 from yardarm.artifacts import Layout
-from yardarm.compile.calibrate import floats
+from yardarm.compile.activations import floats
 from yardarm.compile.session import Arrays, Engine
 from yardarm.datasets import Dataset
 from yardarm.events import Step
