@@ -12,6 +12,8 @@ for progress (`yardarm.events`); each raises `yardarm.errors.YardarmError`:
 
     detect(host)                                     what a device is, and its profile
     compile_project(where, profile, output=…)        the bundle
+    explain_project(where, profile, output=…)        where it departs, what int8 costs
+    explain_on(where, host, profile=…)               the same with a device's times
     compose_image(where, profile, output=…)          the image
     deploy_project(where, host, profile=…)           onto the device, and switched to
     bench_project(where, host, profile=…)            measured there
@@ -38,6 +40,8 @@ _FUNCTIONS = {
     "compose_image": "yardarm.flow.image:image",
     "deploy_project": "yardarm.flow.deploy:deploy_project",
     "detect": "yardarm.flow.detect:detect",
+    "explain_on": "yardarm.flow.explain:explain_on",
+    "explain_project": "yardarm.flow.explain:explain_project",
     "pull_telemetry": "yardarm.flow.telemetry:pull",
     "ship": "yardarm.flow.ship:ship",
     "write_report": "yardarm.flow.report:write_report",

@@ -200,10 +200,10 @@ class _Reader:
             yield left.run(feed), right.run(feed), left.samples(feed)
 
     def _engine(self, model: ModelProto, names: Sequence[str]) -> Engine:
-        return Engine(exposing(model, names), layout=self._layout)
+        return Engine(_exposing(model, names), layout=self._layout)
 
 
-def exposing(model: ModelProto, names: Sequence[str]) -> ModelProto:
+def _exposing(model: ModelProto, names: Sequence[str]) -> ModelProto:
     """The model with the tensors `names` among its outputs; onnxruntime finds their types."""
     exposed = ModelProto()
     exposed.CopyFrom(model)
