@@ -166,6 +166,38 @@ def test_a_model_that_fixes_its_batch_counts_no_filling(folder: Path) -> None:
         )
 
 
+def test_a_fixed_batch_on_another_axis(folder: Path) -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0]),
+        helper.make_node("Transpose", ["y"], ["z"], perm=[1, 0]),
+    ]
+    model = inferred(nodes, [tensor("x", [4, 3])], [tensor("z", [4, 3])])
+    x = np.arange(30, dtype=np.float32).reshape(10, 3)
+    found = seen(model, folder, Layout(5), x=x)
+    assert (found["y"].count, found["z"].count) == (30, 30)
+    np.testing.assert_array_equal(found["y"].histogram.counts, found["x"].histogram.counts)
+
+
+def test_a_constant_that_fits_whole_batches_only(folder: Path) -> None:
+    nodes = [helper.make_node("Add", ["x", "state"], ["y"])]
+    inputs = [tensor("x", ["N", 3]), tensor("state", ["N", 3])]
+    model = inferred(nodes, inputs, [tensor("y", ["N", 3])])
+    x = np.arange(24, dtype=np.float32).reshape(8, 3)
+    layout = Layout(4, constant=frozenset({"state"}))
+    found = seen(model, folder, layout, x=x, state=np.ones((4, 3), np.float32))
+    assert (found["y"].low, found["y"].high, found["y"].count) == (1, 24, 24)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64, np.int32])
+def test_a_model_without_any_float32(folder: Path, kind: type) -> None:
+    element = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+    nodes = [helper.make_node("Add", ["x", "x"], ["y"])]
+    model = inferred(nodes, [tensor("x", ["N", 3], element)], [tensor("y", ["N", 3], element)])
+    found = seen(model, folder, Layout(4), x=np.arange(30).reshape(10, 3).astype(kind))
+    assert found.keys() == {"x"}
+    assert (found["x"].low, found["x"].high, found["x"].count) == (0, 29, 30)
+
+
 def test_samples_without_a_batch_axis(folder: Path) -> None:
     nodes = [helper.make_node("Neg", ["x"], ["y"]), helper.make_node("Abs", ["y"], ["z"])]
     model = inferred(nodes, [tensor("x", ["T", 2])], [tensor("z", ["T", 2])])

@@ -14,6 +14,7 @@ from onnx import ModelProto, TensorProto, helper
 from yardarm.artifacts import Layout
 from yardarm.compile import session
 from yardarm.compile.session import Arrays, Engine, Feed
+from yardarm.errors import VerificationFailed
 
 ITEM = 4  # bytes of a float32
 SHAPE = "/yardarm:shape"  # no exporter names tensors like that
@@ -91,18 +92,22 @@ def extents(
     """
     wanted = list(names)
     probe = Probe(_shaping(model, wanted), layout, shapes=True)
-    once = _shapes(probe, wanted, feed)
     length = probe.length or (1 if layout.size == 1 else None)
-    if length:
-        return {name: _fixed(once[name], length) for name in wanted}, length
-    twice = _shapes(probe, wanted, _doubled(feed, layout))
-    return {name: _extent(once[name], twice[name]) for name in wanted}, None
+    if length is None:
+        try:
+            once, twice = (_shapes(probe, wanted, _times(feed, n, layout)) for n in (1, 2))
+            return {name: _extent(once[name], twice[name]) for name in wanted}, None
+        except VerificationFailed:  # only batches as long as the layout says may fit constants
+            length = layout.size
+    whole = _shapes(probe, wanted, _times(feed, length, layout))
+    return {name: _fixed(whole[name], length) for name in wanted}, length
 
 
 def _shaping(model: ModelProto, names: list[str]) -> ModelProto:
     shaping = ModelProto()
     shaping.CopyFrom(model)
-    del shaping.graph.output[:]
+    if names:
+        del shaping.graph.output[:]
     for name in names:
         shaping.graph.node.append(helper.make_node("Shape", [name], [name + SHAPE]))
         shaping.graph.output.append(
@@ -119,9 +124,10 @@ def _shapes(probe: Probe, names: list[str], feed: Feed) -> dict[str, Shape]:
     return {name: tuple(found[name + SHAPE].tolist()) for name in names}
 
 
-def _doubled(feed: Feed, layout: Layout) -> Mapping[str, NDArray[np.generic]]:
+def _times(feed: Feed, count: int, layout: Layout) -> Mapping[str, NDArray[np.generic]]:
+    """One sample as if it were several."""
     return {
-        name: values if name in layout.constant else np.repeat(values, 2, axis=0)
+        name: values if name in layout.constant else np.repeat(values, count, axis=0)
         for name, values in feed.items()
     }
 
@@ -139,7 +145,9 @@ def _extent(once: Shape, twice: Shape) -> Extent:
 
 
 def _fixed(shape: Shape, length: int) -> Extent:
-    """Nothing can be varied here, so that a first axis as long as the batch is taken for it.
-    Other tensors are then counted as a whole, with what the last batch was filled up with."""
-    size = ITEM * math.prod(shape)
-    return Extent(size, 0 if shape[:1] == (length,) else None)
+    """Nothing can be varied here, so that an axis as long as the batch is taken for it: the
+    first one, or the only one. Other tensors are then counted as a whole, with what the last
+    batch was filled up with."""
+    likely = [axis for axis, have in enumerate(shape) if have == length]
+    known = likely[:1] == [0] or len(likely) == 1
+    return Extent(ITEM * math.prod(shape), likely[0] if known else None)
