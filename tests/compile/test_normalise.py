@@ -188,6 +188,34 @@ def test_shapes_that_a_model_leaves_out(tmp_path: Path) -> None:
         importing.inputs(importing.load(tmp_path / "model.onnx"))
 
 
+def test_an_old_file_may_leave_initializers_out_of_its_inputs(tmp_path: Path) -> None:
+    model = odd_models.old_file()
+    del model.graph.input[1]
+    onnx.save(model, tmp_path / "model.onnx")
+    loaded = importing.load(tmp_path / "model.onnx")
+    assert importing.opset(normalise(loaded, 13, 21, feed(loaded))) == 13
+
+
+def test_a_model_without_onnxs_own_operators_gets_its_set() -> None:
+    nodes = [node("Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0], scale=[2.0])]
+    model = odd_models.model(nodes, [port("x", "n", 3)], [port("y", "n", 3)])
+    del model.opset_import[:]
+    model.opset_import.extend([onnx.helper.make_opsetid("ai.onnx.ml", 1)])
+    found = normalise(model, 13, 21, feed(model))
+    assert {entry.domain: entry.version for entry in found.opset_import} == {
+        "": 13,
+        "ai.onnx.ml": 1,
+    }
+
+
+def test_sets_that_onnxruntime_no_longer_runs() -> None:
+    nodes = [node("Add", ["x", "w"], ["y"], broadcast=1)]
+    weight = [held("w", [1, 2, 3])]
+    model = odd_models.model(nodes, [port("x", "n", 3)], [port("y", "n", 3)], weight, 6)
+    with pytest.raises(Unsupported, match=r"operator set 6 is too old for onnxruntime"):
+        normalise(model, 13, 21, feed(model))
+
+
 def test_an_operator_that_onnxruntime_lacks_is_named() -> None:
     model = odd_models.runtime_operator()
     model.graph.node[1].op_type, model.graph.node[1].name = "Nonesuch", "there"

@@ -64,8 +64,17 @@ def _read(file: Path) -> ModelProto:
 
 def _check(model: ModelProto, file: Path) -> None:
     operators.check(model)
+    _free_initializers(model)
     if told := checking.breach(model):
         raise InvalidInput(f"not a valid ONNX model: {told}", where=str(file))
+
+
+def _free_initializers(model: ModelProto) -> None:
+    """File formats before 4 want every initializer among the inputs; some exporters didn't
+    care, and neither does onnxruntime."""
+    fed = {value.name for value in model.graph.input}
+    if any(tensor.name not in fed for tensor in model.graph.initializer):
+        model.ir_version = max(model.ir_version, 4)
 
 
 def opset(model: ModelProto) -> int:

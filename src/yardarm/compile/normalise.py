@@ -79,6 +79,8 @@ def _answers(model: ModelProto, sample: session.Feed, layout: Layout | None) -> 
 def _candidates(model: ModelProto, lowest: int, highest: int) -> Iterator[ModelProto]:
     """Models that should answer like `model`, the best first."""
     plain = tidying.tidied(model)
+    if not importing.opset(plain):  # none of ONNX's own operators so far
+        plain.opset_import.append(onnx.helper.make_opsetid("", lowest))
     try:
         # Folded before, too: the converter writes less where shapes are known.
         for raised in opsets.ways(_folded(plain), lowest, highest):

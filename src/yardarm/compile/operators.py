@@ -12,6 +12,7 @@ from yardarm.compile import graphs
 from yardarm.errors import Unsupported
 
 NEWEST = onnx.defs.onnx_opset_version()
+OLDEST = 7  # the first set that onnxruntime promises to run
 RUNTIME = ("com.microsoft",)  # onnxruntime's own operators: only loading tells which it has
 LOOPS = frozenset({"If", "Loop", "Scan"})
 
@@ -59,10 +60,20 @@ def explained(model: ModelProto, error: Unsupported) -> Unsupported:
         for node in (node for part in parts for node in graphs.nodes(part)):
             if (node.op_type, _domain(node.domain)) == (found["op"], found["domain"]):
                 return unsupported(node)
-    if found := UNIMPLEMENTED.search(error.what):
-        what = f"onnxruntime has no implementation of {found['op']} for these types"
-        return Unsupported(what, where=f"node {found['node']}", hint=error.hint)
-    return error
+    found = UNIMPLEMENTED.search(error.what)
+    if not found:
+        return error
+    version = _versions(model.opset_import).get("", OLDEST)
+    if version < OLDEST:
+        return Unsupported(
+            f"operator set {version} is too old for onnxruntime, which runs {OLDEST} and newer",
+            where="model",
+            hint="export the model again with a newer operator set",
+        )
+    where = f"node {found['node']}" if found["node"] else "model"
+    return Unsupported(
+        f"onnxruntime has no implementation of {found['op']} for these types", where=where
+    )
 
 
 def control_flow(model: ModelProto) -> list[str]:
