@@ -46,6 +46,13 @@ def test_ranges_stay_within_what_was_seen(found: list[float]) -> None:
     assert ranges.SYMMETRIC["min-max"](seen) == (-largest, largest)
 
 
+def test_least_error_does_not_overflow() -> None:
+    array = np.random.default_rng(1).laplace(0, 1, 4000)
+    low, high = ranges.least_error(observed(array))
+    far = ranges.least_error(observed(array * 2.0**990))
+    assert far == (low * 2.0**990, high * 2.0**990)
+
+
 def test_a_lone_outlier_does_not_cost_the_others_their_steps() -> None:
     array = np.append(np.random.default_rng(1).normal(0, 1, 4000), 1000).astype(np.float32)
     seen = observed(array)

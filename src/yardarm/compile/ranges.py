@@ -103,9 +103,11 @@ def _within(seen: Observed, low: float, high: float) -> Range:
 def _error(
     seen: Observed, lows: NDArray[np.float64], highs: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Expected squared error, summed over the counted values, for each pair of ends."""
-    edges, counts = seen.histogram.edges, seen.histogram.counts
-    centres = (edges[:-1] + edges[1:]) / 2
+    """Expected squared error, summed over the counted values, for each pair of ends; in bins'
+    widths, so that no float64 overflows."""
+    exponent, counts = seen.histogram.exponent, seen.histogram.counts
+    lows, highs = np.ldexp(lows, -exponent), np.ldexp(highs, -exponent)
+    centres = np.arange(-SIDE, SIDE) + 0.5
     sums = [np.concatenate([[0], np.cumsum(counts * centres**power)]) for power in range(3)]
     below, above = np.searchsorted(centres, lows), np.searchsorted(centres, highs)
     left = _spread(lows, *(total[below] for total in sums))
