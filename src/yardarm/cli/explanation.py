@@ -9,7 +9,7 @@ from yardarm.cli import console
 
 if TYPE_CHECKING:
     from yardarm.compile.difference import Departure
-    from yardarm.compile.explain import Explanation, Operators
+    from yardarm.compile.explanation import Explanation, Operators
     from yardarm.compile.profiling import Cost, Island
 
 DEPARTURES, COSTS, ISLANDS = 12, 10, 4
