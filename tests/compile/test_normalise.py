@@ -185,7 +185,18 @@ def test_shapes_that_a_model_leaves_out(tmp_path: Path) -> None:
     model.graph.input[0].type.tensor_type.ClearField("shape")
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(Unsupported, match=r"x: .*how many axes"):
-        importing.inputs(importing.load(tmp_path / "model.onnx"))
+        importing.load(tmp_path / "model.onnx")
+
+
+def test_outputs_must_be_tensors(tmp_path: Path) -> None:
+    element = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, ["n", 4])
+    output = onnx.helper.make_value_info("y", onnx.helper.make_sequence_type_proto(element))
+    model = odd_models.model(
+        [node("SequenceConstruct", ["x"], ["y"])], [port("x", "n", 4)], [output]
+    )
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(Unsupported, match=r"y: inputs and outputs must be tensors"):
+        importing.load(tmp_path / "model.onnx")
 
 
 def test_an_old_file_may_leave_initializers_out_of_its_inputs(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def load(file: Path) -> ModelProto:
 
     Raises:
         InvalidInput: missing, truncated, not ONNX, or a graph that breaks ONNX's own rules.
-        Unsupported: larger than one protobuf message can be.
+        Unsupported: larger than one protobuf message can be; an operator that nobody knows;
+            inputs or outputs that are no tensors.
     """
     model = _read(present(file))
     if not model.graph.node:
@@ -39,6 +40,7 @@ def load(file: Path) -> ModelProto:
         raise Unsupported(f"models above {LARGEST / 1e9:.1f} GB can't be compiled", where=str(file))
     _check(model, file)
     _shape_outputs(model)
+    inputs(model), outputs(model)
     return model
 
 
