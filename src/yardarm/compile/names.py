@@ -34,10 +34,12 @@ def shorten(model: ModelProto) -> tuple[ModelProto, Names]:
         node.output[:] = [tensors.get(name, name) for name in node.output]
     for tensor in graph.initializer:
         tensor.name = tensors.get(tensor.name, tensor.name)
+        del tensor.metadata_props[:]
     nodes = _numbered([node.name for node in graph.node], set())
     for node in graph.node:
         node.name = nodes[node.name]
         node.doc_string = ""
+        del node.metadata_props[:]  # an exporter's notes, longer than the node
     del graph.value_info[:]
     return small, Names(
         {short: name for name, short in nodes.items()},
