@@ -23,6 +23,7 @@ from yardarm.compile.quantize import Plan, represented
 from yardarm.compile.ranges import RULES, SYMMETRIC, Range, Rule
 from yardarm.compile.scoring import Scorer
 from yardarm.compile.search import Subject, search
+from yardarm.compile.sensitivity import Data, Trials
 from yardarm.compile.session import Engine
 from yardarm.compile.sources import Imported, is_torch, open_source
 from yardarm.compile.statistics import statistics
@@ -167,7 +168,7 @@ class _Compiler:
         prepared = self._prepared(original)
         scorer = self._scorer(original)
         observed = self._observed(prepared)
-        subject = _subject(prepared, observed, self.project, self.profile, self.sources)
+        subject = self._subject(prepared, observed)
         found = search(subject, scorer, self.project.budget, self.sink, probe=self.probe)
         with step(self.sink, "verify", "verify the written file") as running:
             data = bundles.serialised(onnx.load_from_string(found.chosen.data), original)
@@ -232,44 +233,41 @@ class _Compiler:
             running.detail = f"{len(observed)} tensors over {calibration.samples} samples"
         return observed
 
+    def _subject(self, prepared: ModelProto, observed: Mapping[str, Observed]) -> Subject:
+        """What is searched over; without int8 in the profile no tensor has a range."""
+        choice = self.profile.quantization
+        int8 = "int8" in self.profile.runtime.precisions
+        finite = {name: seen for name, seen in observed.items() if seen.finite and int8}
+        ranges: dict[str, dict[str, Range]] = {
+            rule: {name: of(seen) for name, seen in finite.items()}
+            for rule, of in _offered(self.profile).items()
+        }
+        first = ranges["least-error"]
+        samples = self.sources.calibration.samples
+        costs = Costs(
+            prepared,
+            {name: seen.count / samples for name, seen in observed.items()},
+            first,
+            rates(self.profile.cpu),
+            choice.symmetric_activations,
+        )
+        digests = self.sources.digests
+        return Subject(
+            model=prepared,
+            ranges=ranges,
+            plan=Plan(choice, {}, first),
+            costs=costs,
+            trials=Trials(prepared, costs.of({}), self.store),
+            calibration=Data(self.sources.calibration, digests["calibration"]),
+            evaluation=Data(self.sources.evaluation, digests["evaluation"]),
+            labels=self.project.data.labels,
+            int8=int8,
+        )
+
 
 def _opsets(original: ModelProto, prepared: ModelProto) -> str:
     had, has = importing.opset(original), importing.opset(prepared)
     return f"operator set {has}" if had == has else f"operator set {had} raised to {has}"
-
-
-def _subject(
-    prepared: ModelProto,
-    observed: Mapping[str, Observed],
-    project: Project,
-    profile: Profile,
-    sources: Sources,
-) -> Subject:
-    """What is searched over; without int8 in the profile no tensor has a range."""
-    int8 = "int8" in profile.runtime.precisions
-    finite = {name: seen for name, seen in observed.items() if seen.finite and int8}
-    ranges: dict[str, dict[str, Range]] = {
-        rule: {name: of(seen) for name, seen in finite.items()}
-        for rule, of in _offered(profile).items()
-    }
-    first = ranges["least-error"]
-    samples = sources.calibration.samples
-    return Subject(
-        model=prepared,
-        ranges=ranges,
-        plan=Plan(profile.quantization, {}, first),
-        costs=Costs(
-            prepared,
-            {name: seen.count / samples for name, seen in observed.items()},
-            first,
-            rates(profile.cpu),
-            profile.quantization.symmetric_activations,
-        ),
-        calibration=sources.calibration,
-        evaluation=sources.evaluation,
-        labels=project.data.labels,
-        int8=int8,
-    )
 
 
 def _offered(profile: Profile) -> Mapping[str, Rule]:

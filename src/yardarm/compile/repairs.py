@@ -12,47 +12,60 @@ from yardarm.compile import encode
 from yardarm.compile.forms import Form, constants, weights
 from yardarm.compile.quantize import Plan
 from yardarm.compile.ranges import Range
-from yardarm.compile.sensitivity import effects, spread
+from yardarm.compile.sensitivity import Data, Trials, spread
 from yardarm.compile.session import Engine
 from yardarm.compile.variants import Rounded
 from yardarm.datasets import Dataset
 from yardarm.events import Step
 
 SAMPLES = 128
+LITTLE = 0.05  # share of the errors that is not worth a second look
 BETTER = 0.95  # share of the error that another rule must come below to be taken
 
 
 def ranges_by_tensor(
-    model: ModelProto,
+    trials: Trials,
     plan: Plan,
     offered: Mapping[str, Mapping[str, Range]],
     tensors: Sequence[str],
     *,
-    dataset: Dataset,
+    data: Data,
     step: Step,
 ) -> dict[str, Range]:
-    """For each tensor the range whose rounding alone disturbs the outputs least.
+    """For each tensor that matters the range whose rounding alone disturbs the outputs least.
 
     Args:
         plan: its ranges stay unless another one is clearly better.
         offered: ranges by rule and tensor.
         tensors: those that exist in int8.
     """
-    trials = [(name, chosen) for name in tensors for chosen in _distinct(name, plan, offered)]
-    found = effects(model, [Rounded(*trial) for trial in trials], plan, dataset, step)
+    own = [Rounded(name, plan.ranges[name]) for name in tensors]
+    first = trials.effects(own, plan, data, step)
+    least = {name: effect.error for name, effect in zip(tensors, first, strict=True)}
+    others = [
+        Rounded(name, chosen)
+        for name in _weighty(least)
+        for chosen in dict.fromkeys(rule[name] for rule in offered.values() if name in rule)
+        if chosen != plan.ranges[name]
+    ]
     ranges = dict(plan.ranges)
-    least: dict[str, float] = {}
-    for (name, chosen), effect in zip(trials, found, strict=True):
-        if name not in least:  # the one that the plan has comes first
-            least[name] = effect.error * BETTER
-        elif effect.error < least[name]:
-            least[name], ranges[name] = effect.error, chosen
+    for trial, effect in zip(others, trials.effects(others, plan, data, step), strict=True):
+        mine = ranges[trial.tensor] == plan.ranges[trial.tensor]
+        if effect.error < least[trial.tensor] * (BETTER if mine else 1):
+            least[trial.tensor], ranges[trial.tensor] = effect.error, trial.range
     return ranges
 
 
-def _distinct(name: str, plan: Plan, offered: Mapping[str, Mapping[str, Range]]) -> list[Range]:
-    own = plan.ranges[name]
-    return list(dict.fromkeys([own, *(rule[name] for rule in offered.values() if name in rule)]))
+def _weighty(errors: Mapping[str, float]) -> list[str]:
+    """The tensors that together make up nearly all of the errors."""
+    total, found = sum(errors.values()), []
+    gone = 0.0
+    for name in sorted(errors, key=lambda each: (-errors[each], each)):
+        if gone > (1 - LITTLE) * total:
+            break
+        gone += errors[name]
+        found.append(name)
+    return found
 
 
 def bias_shifts(model: ModelProto, plan: Plan, dataset: Dataset) -> dict[str, NDArray[np.float32]]:

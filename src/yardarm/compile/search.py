@@ -23,11 +23,10 @@ from yardarm.compile.placement import activations
 from yardarm.compile.quantize import Plan, placed, quantize
 from yardarm.compile.ranges import Range
 from yardarm.compile.scoring import Scored, Scorer
-from yardarm.compile.sensitivity import Effect
+from yardarm.compile.sensitivity import Data, Effect, Trials
 from yardarm.compile.session import Engine
 from yardarm.compile.variants import Variant
 from yardarm.compile.witnesses import error, watched, witnesses
-from yardarm.datasets import Dataset
 from yardarm.events import Sink, Step, step
 from yardarm.project import BudgetSection
 
@@ -49,8 +48,9 @@ class Subject:
     ranges: Mapping[str, Mapping[str, Range]]
     plan: Plan
     costs: Costs
-    calibration: Dataset
-    evaluation: Dataset
+    trials: Trials
+    calibration: Data
+    evaluation: Data
     labels: str
     int8: bool
 
@@ -168,18 +168,20 @@ def _prepared(
 def _by_tensor(subject: Subject, plan: Plan, running: Step) -> Plan:
     tensors = sorted(set(placed(subject.model, plan).pairs.values()))
     found = repairs.ranges_by_tensor(
-        subject.model,
+        subject.trials,
         plan,
         subject.ranges,
         tensors,
-        dataset=subject.calibration,
+        data=subject.calibration,
         step=running,
     )
     return replace(plan, ranges=found)
 
 
 def _corrected(subject: Subject, plan: Plan, running: Step) -> Plan:
-    return replace(plan, shifts=repairs.bias_shifts(subject.model, plan, subject.calibration))
+    return replace(
+        plan, shifts=repairs.bias_shifts(subject.model, plan, subject.calibration.dataset)
+    )
 
 
 def _effects(
@@ -190,8 +192,7 @@ def _effects(
     running: Step,
 ) -> tuple[tuple[Variant, Effect], ...]:
     variants = [Variant(node, form) for node, forms in choices.items() for form in forms[:-1]]
-    found = sensitivity.effects(
-        subject.model,
+    found = subject.trials.effects(
         variants,
         plan,
         subject.evaluation,
@@ -241,15 +242,15 @@ class _Judge:
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._names = witnesses(subject.model)
-        self._reference = Engine(watched(subject.model), layout=subject.calibration.layout)
+        self._reference = Engine(watched(subject.model), layout=subject.calibration.dataset.layout)
 
     def error(self, plan: Plan) -> float:
         written = quantize(self._subject.model, plan)
         names = witnesses(written)
-        engine = Engine(watched(written), layout=self._subject.calibration.layout)
+        engine = Engine(watched(written), layout=self._subject.calibration.dataset.layout)
         errors = [
             error(self._reference.run(feed), self._names, engine.run(feed), names)
-            for feed in sensitivity.spread(self._subject.calibration, engine, JUDGES)
+            for feed in sensitivity.spread(self._subject.calibration.dataset, engine, JUDGES)
         ]
         return sum(errors) / len(errors)
 
@@ -317,7 +318,7 @@ class _Walk:
         plan = replace(self._plan, forms=forms)
         short, names = shorten(quantize(self._subject.model, plan))
         data: bytes = short.SerializeToString(deterministic=True)
-        engine = Engine(short, layout=self._subject.evaluation.layout)
+        engine = Engine(short, layout=self._subject.evaluation.dataset.layout)
         scored = self._scorer.score(engine, self._running, aim(self._budget))
         latency = self._probe.latency_ms(data) if self._probe else None
         figures = Figures(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from itertools import islice
 
 import numpy as np
@@ -20,16 +21,27 @@ from yardarm.compile.session import Arrays, Engine
 from yardarm.compile.variants import Rounded, Variant, branched, length
 from yardarm.compile.witnesses import error, watched, witnesses
 from yardarm.datasets import Dataset
+from yardarm.digest import Digest, of_bytes, of_json
 from yardarm.errors import InvalidInput
 from yardarm.events import Step
 from yardarm.project import MetricSection
+from yardarm.store import Store
 
 MOST = 64  # samples; more change no ranking that decides anything
 LEAST = 8
 TOGETHER = 8  # samples at a time
 NODES = 6_000  # of a graph with branches: the time to load one grows with them
-WORK = 4e5  # nodes × samples that one ranking may run: seconds for small models, else minutes
+WORK = 3e11  # cycles of the cost model that one ranking may take: a minute or two at the most
+RECIPE = 1  # counts changes of this code that change its results
 SETTLED = 0.1  # change of the errors between half of the samples and all at which it is enough
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set and its digest."""
+
+    dataset: Dataset
+    digest: Digest
 
 
 @dataclass(frozen=True)
@@ -58,29 +70,66 @@ class _Sum:
         return float(np.mean(self.errors))
 
 
-def effects(
-    model: ModelProto,
-    variants: Sequence[Variant | Rounded],
-    plan: Plan,
-    dataset: Dataset,
-    step: Step,
-    *,
-    metric: MetricSection | None = None,
-    labels: str = "",
-) -> list[Effect]:
-    """The effect of each variant, in their order.
+@dataclass(frozen=True)
+class Trials:
+    """Tries changes of one normalised model, and remembers what came of them.
 
-    Args:
-        metric: with the name of the labels' array, drops are told as well.
+    Attributes:
+        cycles: what one sample through the model costs, by the cost model.
+        store: keeps effects by all that they depend on.
     """
-    model = watched(model)
-    sizes = [length(model, variant) for variant in variants]
-    most = int(np.clip(WORK // max(1, sum(sizes)), LEAST, MOST))
-    found: list[Effect] = []
-    for chunk in _chunks(variants, sizes):
-        found += _measured(model, chunk, plan, dataset, most=most, metric=metric, labels=labels)
-        step.advance(len(found), len(variants), "changes")
-    return found
+
+    model: ModelProto
+    cycles: float
+    store: Store
+
+    def effects(
+        self,
+        variants: Sequence[Variant | Rounded],
+        plan: Plan,
+        data: Data,
+        step: Step,
+        *,
+        metric: MetricSection | None = None,
+        labels: str = "",
+    ) -> list[Effect]:
+        """The effect of each variant, in their order.
+
+        Args:
+            metric: with the name of the labels' array, drops are told as well.
+        """
+        model = watched(self.model)
+        inputs = [repr(variants), _told(plan), repr(data.dataset.layout), data.digest]
+        scored = [metric.model_dump_json(), metrics.digest(metric), labels] if metric else []
+        key = of_json(
+            {
+                "step": "effects",
+                "recipe": RECIPE,
+                "model": of_bytes(model.SerializeToString(deterministic=True)),
+                "inputs": [*inputs, *scored],
+                "tools": {name: version(name) for name in ("onnxruntime", "numpy")},
+            }
+        )
+        known = self.store.step(key)
+        if known is not None:
+            return [Effect(error if error is not None else np.inf, drop) for error, drop in known]
+        sizes = [length(model, variant) for variant in variants]
+        nodes = max(1, len(model.graph.node))
+        most = int(np.clip(WORK // max(1.0, self.cycles * sum(sizes) / nodes), LEAST, MOST))
+        found: list[Effect] = []
+        for chunk in _chunks(variants, sizes):
+            found += _measured(
+                model, chunk, plan, data.dataset, most=most, metric=metric, labels=labels
+            )
+            step.advance(len(found), len(variants), "changes")
+        told = [[each.error if np.isfinite(each.error) else None, each.drop] for each in found]
+        self.store.record_step(key, told)
+        return found
+
+
+def _told(plan: Plan) -> str:
+    """What of a plan changes an effect: not its forms, for each change is tried alone."""
+    return repr([plan.choice, sorted(plan.ranges.items())])
 
 
 def _chunks(
