@@ -17,6 +17,7 @@ from yardarm.compile import importing
 from yardarm.compile.budget import aim
 from yardarm.compile.forms import Form
 from yardarm.compile.names import Names
+from yardarm.compile.quantize import Plan, placed
 from yardarm.compile.scoring import Scored, Scorer
 from yardarm.compile.search import Candidate, Found
 from yardarm.compile.sources import Imported
@@ -89,7 +90,7 @@ def manifest(
         "sensitivity": _sensitivity(found, prepared),
         "inputs": [_port(tensor) for tensor in importing.inputs(original)],
         "outputs": [_port(tensor) for tensor in importing.outputs(original)],
-        "nodes": _nodes(prepared, chosen.plan.forms),
+        "nodes": _nodes(prepared, chosen.plan),
         "names": _names(chosen.names),
     }
 
@@ -191,15 +192,20 @@ def _port(tensor: Tensor) -> dict[str, Any]:
     return {"name": tensor.name, "dtype": str(tensor.dtype), "shape": list(tensor.shape)}
 
 
-def _nodes(model: ModelProto, forms: Mapping[str, Form]) -> list[dict[str, str]]:
+def _nodes(model: ModelProto, plan: Plan) -> list[dict[str, str]]:
     """Each node of the normalised model with what it computes in: its form where it has a
-    choice, else the type of its first output."""
+    choice, int8 where it moves or clamps int8 values, else the type of its first output."""
+    places = placed(model, plan)
     values: list[ValueInfoProto] = [*model.graph.value_info, *model.graph.output]
     types = {value.name: value.type.tensor_type.elem_type for value in values}
 
     def precision(node: NodeProto) -> str:
-        form = forms.get(node.name)
-        return form.value if form else _type_name(types.get(node.output[0], TensorProto.UNDEFINED))
+        form = plan.forms.get(node.name)
+        if form:
+            return form.value
+        if node.output[0] in places.produced:
+            return Form.STATIC.value
+        return _type_name(types.get(node.output[0], TensorProto.UNDEFINED))
 
     return [
         {"name": node.name, "op": node.op_type, "precision": precision(node)}

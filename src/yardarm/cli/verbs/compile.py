@@ -81,6 +81,7 @@ def _body(made: Compiled) -> dict[str, Any]:
             "source_bytes": manifest["source"]["size"],
             "model_bytes": manifest["model"]["size"],
         },
+        "search": manifest["search"],
     }
 
 
@@ -94,11 +95,23 @@ def _text(made: Compiled, output: Path | None) -> str:
     ]
     lines = [
         console.table(["", accuracy["metric"], "95 % interval", "model"], rows).rstrip(),
-        f"over {accuracy['after']['samples']} samples",
+        f"over {accuracy['after']['samples']:,} samples",
+        "",
+        *_mix(manifest["search"]),
         "",
         f"bundle {made.bundle.digest}",
     ]
     return "\n".join([*lines, *([f"files  {output}"] if output else [])])
+
+
+def _mix(search: dict[str, Any]) -> list[str]:
+    """What the search chose, and what it had to choose from."""
+    tried = search["candidates"]
+    chosen = next(each for each in tried if each["name"] == search["chosen"])
+    counts = [f"{count} {form}" for form, count in chosen["forms"].items() if count]
+    mixes = "1 mix" if len(tried) == 1 else f"{len(tried)} mixes"
+    lines = [f"nodes  {', '.join(counts)}"] if counts else []
+    return [*lines, f"search {mixes} scored, chosen: {chosen['name']}"]
 
 
 def _figures(estimate: dict[str, Any]) -> list[str]:
