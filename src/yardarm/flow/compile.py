@@ -18,9 +18,17 @@ OURS = "manifest.json"
 
 
 def compile_project(
-    where: Path, profile: str | None, sink: Sink = silent, *, output: Path | None = None
+    where: Path,
+    profile: str | None,
+    sink: Sink = silent,
+    *,
+    output: Path | None = None,
+    memory_limit: int | None = None,
 ) -> Compiled:
     """Compile the project at `where`; with `output`, write the bundle's files there.
+
+    Args:
+        memory_limit: bytes of activations that calibration may hold at a time.
 
     Raises:
         UsageError, InvalidInput, Busy: as `workspace` does, or `output` is in use.
@@ -29,7 +37,9 @@ def compile_project(
     if output:
         check_target(output)
     with workspace(where, profile, "yardarm compile") as opened:
-        made = stage.compiled(opened.project, opened.profile, opened.store, sink)
+        made = stage.compiled(
+            opened.project, opened.profile, opened.store, sink, memory_limit=memory_limit
+        )
         if output:
             export(made, opened, output)
     return made

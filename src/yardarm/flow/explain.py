@@ -24,7 +24,12 @@ class Explained:
 
 
 def explain_project(
-    where: Path, profile: str | None, sink: Sink = silent, *, output: Path | None = None
+    where: Path,
+    profile: str | None,
+    sink: Sink = silent,
+    *,
+    output: Path | None = None,
+    memory_limit: int | None = None,
 ) -> Explained:
     """Compile the project at `where` as far as that isn't done, and explain the result.
 
@@ -37,7 +42,7 @@ def explain_project(
     if output:
         check_target(output)
     with workspace(where, profile, "yardarm compile") as opened:
-        return explained(opened, sink, output=output)
+        return explained(opened, sink, output=output, memory_limit=memory_limit)
 
 
 def explain_on(
@@ -47,6 +52,7 @@ def explain_on(
     *,
     profile: str | None = None,
     output: Path | None = None,
+    memory_limit: int | None = None,
 ) -> Explained:
     """The same with the times of `host`, where nothing is changed if a release runs there.
 
@@ -59,14 +65,26 @@ def explain_on(
         at_work(where, host, sink, profile=profile, purpose="yardarm compile") as (device, work),
         probing(device, work, sink) as probe,
     ):
-        return explained(work, sink, output=output, probe=probe)
+        return explained(work, sink, output=output, probe=probe, memory_limit=memory_limit)
 
 
 def explained(
-    opened: Workspace, sink: Sink, *, output: Path | None = None, probe: Probe | None = None
+    opened: Workspace,
+    sink: Sink,
+    *,
+    output: Path | None = None,
+    probe: Probe | None = None,
+    memory_limit: int | None = None,
 ) -> Explained:
-    """The same in an opened project; `probe`: the device whose times are taken."""
-    made = stage.compiled(opened.project, opened.profile, opened.store, sink)
+    """The same in an opened project; `probe`: the device on which candidates are timed."""
+    made = stage.compiled(
+        opened.project,
+        opened.profile,
+        opened.store,
+        sink,
+        probe=probe,
+        memory_limit=memory_limit,
+    )
     told = stage.explain(
         opened.project, opened.profile, opened.store, made.bundle, sink, probe=probe
     )

@@ -30,8 +30,18 @@ def compile_model(
         typer.Option(
             "--on",
             metavar="HOST",
-            help="explain with this device's times",
+            help="time candidates on this device, and explain",
             autocompletion=options.lab_names,
+        ),
+    ] = None,
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            "--memory-limit",
+            metavar="MB",
+            min=1,
+            help="activations that calibration may hold at a time",
+            show_default="512",
         ),
     ] = None,
 ) -> None:
@@ -43,27 +53,36 @@ def compile_model(
 
     Example: yardarm compile --profile raspberry-pi-5 --output out
     """
+    limit = memory_limit * 1_000_000 if memory_limit else None
     if explain or on:
-        _explained(project, profile, as_json, output, on=on)
+        _explained(project, profile, as_json, output, on=on, limit=limit)
         return
     from yardarm.flow import compile as flow
 
     with console.progress() as sink:
-        made = flow.compile_project(project, profile, sink, output=output)
+        made = flow.compile_project(project, profile, sink, output=output, memory_limit=limit)
     console.show(_body(made), as_json=as_json, text=_text(made, output))
 
 
 def _explained(
-    project: Path, profile: str | None, as_json: bool, output: Path | None, *, on: str | None
+    project: Path,
+    profile: str | None,
+    as_json: bool,
+    output: Path | None,
+    *,
+    on: str | None,
+    limit: int | None,
 ) -> None:
     from yardarm.cli import explanation
     from yardarm.flow import explain as flow
 
     with console.progress() as sink:
         if on:
-            done = flow.explain_on(project, on, sink, profile=profile, output=output)
+            done = flow.explain_on(
+                project, on, sink, profile=profile, output=output, memory_limit=limit
+            )
         else:
-            done = flow.explain_project(project, profile, sink, output=output)
+            done = flow.explain_project(project, profile, sink, output=output, memory_limit=limit)
     body = _body(done.made) | {"explanation": done.explanation.to_json()}
     page = explanation.page(done.explanation, done.made.bundle.manifest)
     text = f"{_text(done.made, output)}\n\n{page}"
