@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto
+from onnx import ModelProto
 
 from yardarm.artifacts import Layout
-from yardarm.compile import checking, graphs, importing, opsets, torch_source
+from yardarm.compile import checking, graphs, importing, opsets, torch_names, torch_source
 from yardarm.compile.parity import Trace
 from yardarm.compile.session import Arrays
 from yardarm.compile.torch_session import intermediates
@@ -26,7 +24,6 @@ from yardarm.errors import Unsupported
 PREFERRED = 20  # the newest set whose operators onnxruntime's quantizer knows
 NATIVE = 18  # below it torch's exporter has nothing of its own
 OLDER = range(9, 21)  # what the older exporter writes
-BATCH = "batch"
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ def export(source: TorchSource, layout: Layout, lowest: int, highest: int) -> Ex
     """
     with torch_source.silence(), torch_source.torch().no_grad():
         try:
-            return _told(_by_export(source, layout, lowest, highest), source)
+            return _by_export(source, layout, lowest, highest)
         except Exception as error:  # noqa: BLE001  torch raises whatever it meets
             reason = _reason(error)
         try:
@@ -65,9 +62,8 @@ def export(source: TorchSource, layout: Layout, lowest: int, highest: int) -> Ex
                 where=torch_source.WHERE,
                 hint=f"nor can its older exporter: {_reason(error)}",
             ) from None
-        _lengths(model.graph)
         note = f"torch.export can't take the module ({reason}): the older exporter wrote it."
-        return _told(Exported(model, None, {}, (note,)), source)
+        return Exported(model, None, {}, (note,))
 
 
 def trace(source: TorchSource, exported: Exported) -> Trace | None:
@@ -89,9 +85,10 @@ def _by_export(source: TorchSource, layout: Layout, lowest: int, highest: int) -
         program, dynamo=True, opset_version=want, verbose=False
     )
     model = graphs.copied(written.model_proto)
-    _name_nodes(model.graph)
-    _lengths(model.graph)
-    names = _rename_ports(model.graph, source)
+    torch_names.name_nodes(model.graph)
+    torch_names.free_lengths(model.graph)
+    names = torch_names.rename_ports(model.graph, source)
+    torch_names.bare(model)
     if told := checking.breach(model):
         raise ValueError(told)
     next(opsets.ways(model, lowest, highest))  # else the older one may know how
@@ -140,7 +137,7 @@ def _fixed(model: ModelProto, layout: Layout) -> Iterator[str]:
 
 def _by_tracing(source: TorchSource, layout: Layout, lowest: int, highest: int) -> ModelProto:
     want = min(max(17, lowest), highest, OLDER[-1])
-    axes = {name: {axis: BATCH} for name, axis in _axes(source.inputs, layout)}
+    axes = {name: {axis: torch_names.BATCH} for name, axis in _axes(source.inputs, layout)}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
         torch_source.torch().onnx.export(
@@ -152,11 +149,13 @@ def _by_tracing(source: TorchSource, layout: Layout, lowest: int, highest: int) 
             opset_version=want,
             input_names=list(source.inputs),
             output_names=list(source.outputs),
-            dynamic_axes=axes | {name: {0: BATCH} for name in source.outputs if axes},
+            dynamic_axes=axes | {name: {0: torch_names.BATCH} for name in source.outputs if axes},
             verbose=False,
         )
         model = importing.load(file)
-    _rename_ports(model.graph, source)
+    torch_names.free_lengths(model.graph)
+    torch_names.rename_ports(model.graph, source)
+    torch_names.bare(model)
     return model
 
 
@@ -186,88 +185,6 @@ def _twice(value: Any, axis: int | None) -> Any:
     if axis is None or value.ndim <= axis or value.shape[axis] != 1:
         return value.clone()
     return torch_source.torch().cat([value, value], dim=axis)
-
-
-def _told(exported: Exported, source: TorchSource) -> Exported:
-    """Without paths and stack traces, which differ from machine to machine."""
-    model = exported.model
-    for part in (model, model.graph, *graphs.nodes(model.graph)):
-        _bare(part)
-    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
-        _bare(value)
-    del model.graph.value_info[:]
-    model.graph.name = "torch"
-    model.producer_name, model.producer_version = "pytorch", ""
-    return exported
-
-
-def _bare(part: Any) -> None:
-    part.doc_string = ""
-    with contextlib.suppress(AttributeError):
-        del part.metadata_props[:]
-
-
-def _lengths(graph: GraphProto) -> None:
-    """Lengths that are free are called by their order, not by torch's running numbers."""
-    known: dict[str, str] = {}
-    for value in (*graph.input, *graph.output):
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param.isidentifier():
-                new = BATCH if not known else f"length_{len(known)}"
-                dim.dim_param = known.setdefault(dim.dim_param, new)
-            elif dim.dim_param.isdecimal():
-                dim.dim_value = int(dim.dim_param)
-            elif dim.dim_param:
-                dim.Clear()
-
-
-def _name_nodes(graph: GraphProto) -> None:
-    """Nodes called by the module that they come from."""
-    taken: set[str] = set()
-    for node in graph.node:
-        stem = name = f"{_module(node)}/{node.op_type}".removeprefix("/")
-        number = 1
-        while name in taken:
-            number += 1
-            name = f"{stem}_{number}"
-        taken.add(name)
-        node.name = name
-
-
-SCOPES = re.compile(r"'([^']*)'")
-FOLDED = "FuseBatchNorm"  # how the rules begin by which a convolution takes a norm's place
-
-
-def _module(node: NodeProto) -> str:
-    """The path of the module that ran the node; of a convolution with its norm folded in,
-    the convolution's."""
-    told = {entry.key: entry.value for entry in node.metadata_props}
-    if told.get("pkg.onnxscript.rewriter.rule_name", "").startswith(FOLDED):
-        return str(node.input[1]).removesuffix(".weight")
-    scopes = SCOPES.findall(told.get("pkg.torch.onnx.name_scopes", ""))
-    return (
-        scopes[-2].removeprefix("_empty_nn_module_stack_from_metadata_hook")
-        if len(scopes) > 1
-        else ""
-    )
-
-
-def _rename_ports(graph: GraphProto, source: TorchSource) -> dict[str, str]:
-    """Inputs and outputs called as the project does; returns who is now called how."""
-    fixed = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-    renamed = dict(zip((value.name for value in graph.input), source.inputs, strict=True))
-    for value, name in zip(graph.output, source.outputs, strict=True):
-        if value.name in fixed or value.name in renamed:
-            graph.node.append(onnx.helper.make_node("Identity", [value.name], [name], name=name))
-        else:
-            renamed[value.name] = name
-        value.name = name
-    clashes = set(renamed.values()) & ((fixed | set(graphs.producers(graph))) - set(renamed))
-    renamed |= {name: f"{name}/inner" for name in clashes}
-    graphs.rename(graph, renamed)
-    for held in (*graph.input, *graph.initializer):
-        held.name = renamed.get(held.name, held.name)
-    return renamed
 
 
 def _reason(error: BaseException) -> str:
