@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,16 @@ FIRST = 8  # samples on which the normalised model is held against the original
 
 @dataclass(frozen=True)
 class Compiled:
-    """A bundle, and whether it was there already."""
+    """A bundle, and whether it was there already.
+
+    Attributes:
+        latency_ms: of candidates by name, where a device was asked. Not the bundle's: times
+            differ whenever they are taken.
+    """
 
     bundle: Bundle
     cached: bool
+    latency_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 def compile_bundle(project: Project, profile: Profile, store: Store, sink: Sink) -> Bundle:
@@ -77,18 +83,19 @@ def compiled(
     _check_target(profile)
     sources = _sources(project, profile, sink)
     key = of_json(_inputs(project, profile, sources.digests, probe))
-    known = _recorded(store, key)
-    bundle = (
-        known or _Compiler(project, profile, store, sources, sink, probe, memory_limit).bundle()
-    )
+    known, latency_ms = _recorded(store, key)
+    bundle = known
+    if bundle is None:
+        compiler = _Compiler(project, profile, store, sources, sink, probe, memory_limit)
+        bundle, latency_ms = compiler.bundle()
     if known:
         with step(sink, "compile", "compile") as running:
             running.cached, running.detail = True, short(known.digest)
     else:
-        store.record_step(key, {"bundle": bundle.digest})
+        store.record_step(key, {"bundle": bundle.digest, "latency_ms": latency_ms})
     budget.check(budget.verdict_of(bundle.manifest))
     bundles.name(store, bundle, f"bundle/{project.name}/{profile.name}")
-    return Compiled(bundle, cached=known is not None)
+    return Compiled(bundle, known is not None, latency_ms)
 
 
 def _check_target(profile: Profile) -> None:
@@ -146,9 +153,11 @@ def _inputs(
     }
 
 
-def _recorded(store: Store, key: Digest) -> Bundle | None:
+def _recorded(store: Store, key: Digest) -> tuple[Bundle | None, dict[str, float]]:
     recorded = store.step(key)
-    return bundles.load(store, recorded["bundle"]) if recorded else None
+    if not recorded:
+        return None, {}
+    return bundles.load(store, recorded["bundle"]), recorded["latency_ms"]
 
 
 @dataclass(frozen=True)
@@ -163,7 +172,8 @@ class _Compiler:
     probe: Probe | None
     memory_limit: int | None
 
-    def bundle(self) -> Bundle:
+    def bundle(self) -> tuple[Bundle, dict[str, float]]:
+        """The bundle, and candidates' times where a device was asked."""
         original = self.sources.model.model
         prepared = self._prepared(original)
         scorer = self._scorer(original)
@@ -191,7 +201,9 @@ class _Compiler:
         inputs = [tensor.name for tensor in importing.inputs(original)]
         ranges = represented(prepared, found.chosen.plan)
         seen = statistics(observed, ranges, inputs, _rules(subject, ranges, self.profile))
-        return bundles.put(self.store, model, body, seen, witnesses)
+        times = {each.name: each.latency_ms for each in found.candidates}
+        known = {name: latency for name, latency in times.items() if latency is not None}
+        return bundles.put(self.store, model, body, seen, witnesses), known
 
     def _prepared(self, original: ModelProto) -> ModelProto:
         calibration, evaluation = self.sources.calibration, self.sources.evaluation

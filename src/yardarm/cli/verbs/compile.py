@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,7 +101,7 @@ def _body(made: Compiled) -> dict[str, Any]:
             "source_bytes": manifest["source"]["size"],
             "model_bytes": manifest["model"]["size"],
         },
-        "search": manifest["search"],
+        "search": manifest["search"] | {"latency_ms": dict(made.latency_ms)},
     }
 
 
@@ -117,6 +118,7 @@ def _text(made: Compiled, output: Path | None) -> str:
         f"over {accuracy['after']['samples']:,} samples",
         "",
         *_mix(manifest["search"]),
+        *_times(made.latency_ms),
         "",
         f"bundle {made.bundle.digest}",
     ]
@@ -131,6 +133,12 @@ def _mix(search: dict[str, Any]) -> list[str]:
     mixes = "1 mix" if len(tried) == 1 else f"{len(tried)} mixes"
     lines = [f"nodes  {', '.join(counts)}"] if counts else []
     return [*lines, f"search {mixes} scored, chosen: {chosen['name']}"]
+
+
+def _times(latency_ms: Mapping[str, float]) -> list[str]:
+    """What a device said of the candidates."""
+    rows = [[name, f"{latency:.3f} ms"] for name, latency in latency_ms.items()]
+    return [console.table(["mix", "median on the device"], rows).rstrip()] if rows else []
 
 
 def _figures(estimate: dict[str, Any]) -> list[str]:
