@@ -16,7 +16,7 @@ import pytest
 from onnx import ModelProto, numpy_helper
 
 from yardarm import datasets, profiles, project
-from yardarm.compile import agreement, compiled, importing, parity, sources, torch_source
+from yardarm.compile import agreement, compiled, importing, parity, sources, torch_library
 from yardarm.compile.normalise import normalise
 from yardarm.compile.session import Engine
 from yardarm.compile.sources import Imported, open_source
@@ -223,7 +223,7 @@ def test_a_saved_program_is_read(made: Projects, tmp_path: Path) -> None:
     of = made("model.pt2", "logits", **SMALL)
     examples = torch.randn(2, 3, 6, 6), torch.ones(2, 1)
     free = ({0: torch.export.Dim("n")},) * 2
-    with torch_source.quietly():
+    with torch_library.quietly():
         program = torch.export.export(
             runpy.run_path(str(NETS))["small"]()[0].eval(), examples, dynamic_shapes=free
         )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from yardarm.artifacts import Layout
-from yardarm.compile import checking, graphs, importing, opsets, torch_names, torch_source
+from yardarm.compile import checking, graphs, importing, opsets, torch_library, torch_names
 from yardarm.compile.parity import Trace
 from yardarm.compile.session import Arrays
 from yardarm.compile.torch_session import intermediates
@@ -49,7 +49,7 @@ def export(source: TorchSource, layout: Layout, lowest: int, highest: int) -> Ex
     Raises:
         Unsupported: neither exporter can write it; quotes why.
     """
-    with torch_source.silence(), torch_source.torch().no_grad():
+    with torch_library.silence(), torch_library.torch().no_grad():
         try:
             return _by_export(source, layout, lowest, highest)
         except Exception as error:  # noqa: BLE001  torch raises whatever it meets
@@ -59,7 +59,7 @@ def export(source: TorchSource, layout: Layout, lowest: int, highest: int) -> Ex
         except Exception as error:  # noqa: BLE001  likewise
             raise Unsupported(
                 f"torch can't export the module: {reason}",
-                where=torch_source.WHERE,
+                where=torch_library.WHERE,
                 hint=f"nor can its older exporter: {_reason(error)}",
             ) from None
         note = f"torch.export can't take the module ({reason}): the older exporter wrote it."
@@ -81,7 +81,7 @@ def trace(source: TorchSource, exported: Exported) -> Trace | None:
 def _by_export(source: TorchSource, layout: Layout, lowest: int, highest: int) -> Exported:
     program = source.program or _program(source, layout)
     want = min(max(PREFERRED, lowest), max(highest, NATIVE))
-    written = torch_source.torch().onnx.export(
+    written = torch_library.torch().onnx.export(
         program, dynamo=True, opset_version=want, verbose=False
     )
     model = graphs.copied(written.model_proto)
@@ -97,7 +97,7 @@ def _by_export(source: TorchSource, layout: Layout, lowest: int, highest: int) -
 
 def _program(source: TorchSource, layout: Layout) -> Any:
     """The module as a graph: its sample axis free, or fixed where the module demands that."""
-    library = torch_source.torch()
+    library = torch_library.torch()
     if source.shapes is not None:
         return _graph(source, source.shapes)
     widened = _widened(source, layout)
@@ -116,7 +116,7 @@ def _program(source: TorchSource, layout: Layout) -> Any:
 
 
 def _graph(source: TorchSource, shapes: Any) -> Any:
-    return torch_source.torch().export.export(
+    return torch_library.torch().export.export(
         source.module,
         source.arguments,
         dict(source.keywords),
@@ -140,7 +140,7 @@ def _by_tracing(source: TorchSource, layout: Layout, lowest: int, highest: int) 
     axes = {name: {axis: torch_names.BATCH} for name, axis in _axes(source.inputs, layout)}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
-        torch_source.torch().onnx.export(
+        torch_library.torch().onnx.export(
             source.module,
             source.arguments,
             file,
@@ -184,7 +184,7 @@ def _twice(value: Any, axis: int | None) -> Any:
     """A new tensor in either case, so that no two inputs are one."""
     if axis is None or value.ndim <= axis or value.shape[axis] != 1:
         return value.clone()
-    return torch_source.torch().cat([value, value], dim=axis)
+    return torch_library.torch().cat([value, value], dim=axis)
 
 
 def _reason(error: BaseException) -> str:

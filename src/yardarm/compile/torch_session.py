@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto
 
-from yardarm.compile import torch_source
+from yardarm.compile import torch_library
 from yardarm.compile.torch_source import TorchSource
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -44,9 +44,9 @@ class TorchSession:
 
     def run(self, _names: Sequence[str] | None, feed: Arrays) -> list[NDArray[np.generic]]:
         """The outputs in their order. Raises whatever the module raises."""
-        library = torch_source.torch()
+        library = torch_library.torch()
         arguments, keywords = _arguments(self._source, feed)
-        with torch_source.quietly(), library.no_grad():
+        with torch_library.quietly(), library.no_grad():
             answers = self._source.module(*arguments, **keywords)
         leaves = library.utils._pytree.tree_leaves(answers)
         return [leaf.numpy() for leaf in leaves if isinstance(leaf, library.Tensor)]
@@ -56,7 +56,7 @@ def intermediates(
     source: TorchSource, traced: Any, feed: Arrays
 ) -> Iterator[tuple[str, NDArray[np.generic]]]:
     """Every tensor that the exported program computes, as it computes it, by torch's name."""
-    library = torch_source.torch()
+    library = torch_library.torch()
     found: list[tuple[str, NDArray[np.generic]]] = []
 
     class Watching(library.fx.Interpreter):  # type: ignore[misc, name-defined]
@@ -67,7 +67,7 @@ def intermediates(
             return value
 
     arguments, keywords = _arguments(source, feed)
-    with torch_source.quietly(), library.no_grad():
+    with torch_library.quietly(), library.no_grad():
         module = traced.module(check_guards=False)
         flat = library.utils._pytree.tree_leaves((arguments, keywords))
         Watching(module).run(*flat, enable_io_processing=False)
@@ -75,7 +75,7 @@ def intermediates(
 
 
 def _arguments(source: TorchSource, feed: Arrays) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    library = torch_source.torch()
+    library = torch_library.torch()
     values = [library.from_numpy(np.ascontiguousarray(feed[name])) for name in source.inputs]
     count = len(source.arguments) if source.arguments or source.keywords else len(values)
     return tuple(values[:count]), dict(zip(source.keywords, values[count:], strict=True))

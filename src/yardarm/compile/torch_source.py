@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
-import os
-import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from yardarm import callables
-from yardarm.errors import InvalidInput, Unsupported
+from yardarm.compile.torch_library import WHERE, quietly, torch
+from yardarm.errors import InvalidInput
 
-WHERE = "model.source"
 RETURNS = "(module, example_inputs[, dynamic_shapes[, output_names]])"
 
 
@@ -42,59 +37,6 @@ class TorchSource:
     keywords: Mapping[str, Any]
     shapes: Any
     outputs: tuple[str, ...]
-
-
-def torch() -> Any:
-    """The library, on one thread.
-
-    Raises:
-        Unsupported: it is not installed.
-    """
-    try:
-        with quietly():
-            import onnxscript  # noqa: F401
-            import torch as library
-    except ImportError as error:
-        raise Unsupported(
-            f"torch models need packages that are not installed: {error.name} is missing",
-            where=WHERE,
-            hint="install yardarm[torch], or export to ONNX and name that file",
-        ) from None
-    if "OMP_NUM_THREADS" not in os.environ:
-        library.set_num_threads(1)
-    return library
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """torch warns and logs at people who call it themselves. What a project's own code
-    prints goes to stderr, so that stdout stays the caller's."""
-    import logging
-
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Quieter still, for the exporters: one of them prints past Python, to stdout."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    try:
-        with quietly(), contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(nowhere)
-        os.close(kept)
 
 
 def from_factory(name: str, root: Path) -> TorchSource:
