@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 
 from small_models import convolutions, images
 from yardarm.artifacts import Layout
-from yardarm.compile.attribution import Node, attribute
+from yardarm.compile.attribution import Node, attribute, named
 from yardarm.compile.conversions import kernel_forms
 from yardarm.compile.kernels import Kernel, kernels, latencies, medians, profiled
 from yardarm.compile.profiling import Profile, Side, joined, profile
@@ -108,6 +108,27 @@ def test_no_time_is_lost_and_the_dearest_come_first(laid: Profile) -> None:
     assert sum(cost.written_us for cost in laid.costs) == sum(k.us for k in INT8)
     assert sum(cost.fp32_us for cost in laid.costs) == sum(k.us for k in FP32)
     assert [cost.nodes[0] for cost in laid.costs] == ["second", "swish", "first"]
+
+
+def test_an_activation_that_a_range_took_over_goes_with_the_node_before_it() -> None:
+    chain = [*CHAIN[:2], ("second", "Conv", ["b", "w2"], ["y"])]
+    written = [
+        ("first", "Conv", ["x", "w1"], ["a8"]),
+        ("second", "Conv", ["a8", "w2"], ["y"]),
+    ]
+    times = [kernel(name, op, inputs, outputs, 1) for name, op, inputs, outputs in written]
+    before = [kernel(name, op, inputs, outputs, 1) for name, op, inputs, outputs in chain]
+    costs = profile(Side(model(chain), before), Side(model(written), times)).costs
+    assert {cost.nodes for cost in costs} == {("first", "gate"), ("second",)}
+
+
+def test_nodes_get_back_their_own_names() -> None:
+    short = model([("t0", "Conv", ["x", "w"], ["t0"]), ("", "Relu", ["t0"], ["y"])])
+    names = [node.name for node in named(short, {"t0": "/features/Conv"}).graph.node]
+    assert names == ["/features/Conv", "Relu:1"]
+    twice = model([("same", "Relu", ["x"], ["a"]), ("same", "Relu", ["a"], ["y"])])
+    assert [node.name for node in named(twice).graph.node] == ["same", "same:1"]
+    assert [node.name for node in twice.graph.node] == ["same", "same"], "a copy"
 
 
 def test_an_island_is_fp32_that_int8_leaves_and_enters_again(laid: Profile) -> None:

@@ -69,15 +69,17 @@ class Graph(Generic[V]):
                 yield self.producer[name]
 
 
-def named(model: ModelProto) -> ModelProto:
-    """The model, or a copy of it whose nodes have names of their own where some have none."""
-    names = [node.name for node in model.graph.node]
-    if all(names) and len(set(names)) == len(names):
-        return model
+def named(model: ModelProto, names: Mapping[str, str] | None = None) -> ModelProto:
+    """A copy whose nodes have names of their own, the original's where `names` (short name to
+    original) tells them: kernels are named after nodes as well as after tensors, and short
+    names of both look alike."""
     whole = ModelProto()
     whole.CopyFrom(model)
+    taken: set[str] = set()
     for place, node in enumerate(whole.graph.node):
-        node.name = f"{place}:{node.name or node.op_type}"
+        name = (names or {}).get(node.name, node.name)
+        node.name = name if name and name not in taken else f"{name or node.op_type}:{place}"
+        taken.add(node.name)
     return whole
 
 

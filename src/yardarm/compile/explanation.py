@@ -91,8 +91,8 @@ def explain(
     """
     dataset = datasets.open_dataset(project.path(project.data.evaluation), project.layout)
     original = named(_normalised(project, target, dataset))
-    written = named(onnx.load(store.path(bundle.blobs[bundles.MODEL].digest)))
-    names = bundle.manifest.get("names")
+    names = bundle.manifest.get("names", {})
+    written = named(onnx.load(store.path(bundle.blobs[bundles.MODEL].digest)), names.get("nodes"))
     with step(sink, "difference", "compare layer by layer") as running:
         found = difference(original, written, dataset, running, names=names)
         running.detail = f"{len(found.nodes)} tensors over {found.samples} samples"
@@ -135,7 +135,7 @@ def _asked_once(model: bytes, probe: Probe) -> Timed:
 def _laid(
     models: tuple[ModelProto, ModelProto],
     times: list[Timed],
-    names: Mapping[str, Any] | None,
+    names: Mapping[str, Any],
     probe: Probe | None,
 ) -> Operators:
     (fp32_us, before), (written_us, after) = times

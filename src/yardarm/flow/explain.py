@@ -54,7 +54,8 @@ def explain_on(
     output: Path | None = None,
     memory_limit: int | None = None,
 ) -> Explained:
-    """The same with the times of `host`, where nothing is changed if a release runs there.
+    """The same with the times of `host`: candidates are compared by them too, so that the
+    bundle may be another one. Nothing is changed there, if a release runs there.
 
     Raises:
         YardarmError: as `explain_project`, `at_work` and `probing` do.

@@ -49,8 +49,8 @@ def compile_model(
     """Quantize the model, and score what was written.
 
     With --output the bundle's files and a report are written to that folder. With --explain
-    the result is held against the original layer by layer, and its operators are timed: here, or
-    with --on HOST on a device.
+    the result is held against the original layer by layer, and its operators are timed. With
+    --on HOST times are that device's: candidates are compared by them, and operators explained.
 
     Example: yardarm compile --profile raspberry-pi-5 --output out
     """
