@@ -101,6 +101,10 @@ class Probe(Protocol):
         """The median of single inferences, one sample each, in milliseconds."""
         ...
 
+    def p99_ms(self, model: bytes) -> float | None:
+        """Their 99th percentile; None where too few are timed to tell it."""
+        ...
+
     def operators(self, model: bytes) -> list[dict[str, Any]]:
         """The kernels that run, in their order: `name`, `op`, `inputs`, `outputs` (names of
         tensors) and `us`, the median microseconds of one inference."""

@@ -44,8 +44,8 @@ class Compiled:
     """A bundle, and whether it was there already.
 
     Attributes:
-        latency_ms: of candidates by name, where a device was asked. Not the bundle's: times
-            differ whenever they are taken.
+        latency_ms: medians of candidates by name, where a device was asked. Not the bundle's:
+            times differ whenever they are taken. An emulated device's mean nothing.
     """
 
     bundle: Bundle

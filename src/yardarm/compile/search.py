@@ -296,7 +296,12 @@ class _Walk:
         if self._probe is not None and (known := self._only_weights()) is not None:
             self.tried[-1] = known
             meeting += [known] if known.verdict.meets else []
-        return min(meeting, key=lambda each: (each.latency_ms or 0.0, each.cost, len(each.data)))
+        return min(meeting, key=lambda each: (self._time(each), each.cost, len(each.data)))
+
+    def _time(self, candidate: Candidate) -> float:
+        """As the device measured it, unless it is emulated: then its times mean nothing."""
+        asked = self._probe is not None and not self._probe.emulated
+        return candidate.latency_ms or 0.0 if asked else 0.0
 
     def _only_weights(self) -> Candidate | None:
         """Everything in float32 but for the weights: where int8 arithmetic does not pay."""
@@ -320,13 +325,13 @@ class _Walk:
         data: bytes = short.SerializeToString(deterministic=True)
         engine = Engine(short, layout=self._subject.evaluation.dataset.layout)
         scored = self._scorer.score(engine, self._running, aim(self._budget))
-        latency = self._probe.latency_ms(data) if self._probe else None
+        probe = self._probe
         figures = Figures(
             self._scorer.metric.name,
             scored.comparison,
             self._scorer.by_group(scored) if scored.complete else (),
             len(data),
-            latency,
+            probe.p99_ms(data) if probe and not probe.emulated else None,
         )
         return Candidate(
             name=name,
@@ -337,7 +342,7 @@ class _Walk:
             error=self._judge.error(plan),
             scored=scored,
             verdict=_verdict(scored, figures, self._budget),
-            latency_ms=latency,
+            latency_ms=probe.latency_ms(data) if probe else None,
         )
 
 

@@ -8,6 +8,7 @@ from yardarm.measure.plan import plan
 from yardarm.measure.result import Measured, Outputs, result
 from yardarm.measure.results import folder_of, latest, load, save
 from yardarm.measure.run import Run, read
+from yardarm.measure.statistics import percentiles
 
 __all__ = [
     "Measured",
@@ -17,6 +18,7 @@ __all__ = [
     "folder_of",
     "latest",
     "load",
+    "percentiles",
     "plan",
     "read",
     "result",
