@@ -127,7 +127,7 @@ def _others(figures: Figures, budget: BudgetSection) -> Iterator[str]:
         yield f"model.onnx has {size:.3f} MB, max_size_mb is {budget.max_size_mb:g}"
     latency, most = figures.latency_ms, budget.max_latency_ms
     if latency is not None and most is not None and latency > most:
-        yield f"the p99 of an inference is {latency:.2f} ms on the device, max_latency_ms is {most:g}"
+        yield f"p99 is {latency:.2f} ms on the device, max_latency_ms is {most:g}"
 
 
 def _interval(comparison: Comparison) -> str:

@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 import yardarm
 from yardarm import metrics
 from yardarm.artifacts import Descriptor, Estimate, Layout
-from yardarm.compile import importing
+from yardarm.compile import importing, operators
 from yardarm.compile.budget import aim
 from yardarm.compile.forms import Form
 from yardarm.compile.names import Names
@@ -78,7 +78,7 @@ def manifest(
             "evaluation": _data(sources.evaluation, sources.digests["evaluation"]),
         },
         "options": options(project, profile) | {"ranges": found.rule, "repairs": found.repairs},
-        "tools": tools(),
+        "tools": tools() | ({"torch": version("torch")} if sources.model.kind == "torch" else {}),
         "model": {
             "digest": model.digest,
             "size": model.size,
@@ -91,6 +91,7 @@ def manifest(
         "inputs": [_port(tensor) for tensor in importing.inputs(original)],
         "outputs": [_port(tensor) for tensor in importing.outputs(original)],
         "nodes": _nodes(prepared, chosen.plan),
+        "control_flow": operators.control_flow(prepared),
         "names": _names(chosen.names),
     }
 

@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from yardarm import datasets
 from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Probe
-from yardarm.compile import budget, importing
+from yardarm.compile import budget, importing, operators
 from yardarm.compile import bundle as bundles
 from yardarm.compile.costs import Costs, rates
 from yardarm.compile.manifest import Sources, manifest, options, tools
@@ -221,6 +221,8 @@ class _Compiler:
                 original, runtime.opset_min, runtime.opset_max, sample, self.project.layout
             )
             running.detail = f"{len(prepared.graph.node)} nodes, {_opsets(original, prepared)}"
+            if bodies := operators.control_flow(prepared):
+                running.note(f"left in fp32, with all that is in them: {', '.join(bodies)}")
         return prepared
 
     def _scorer(self, original: ModelProto) -> Scorer:
