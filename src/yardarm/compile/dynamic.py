@@ -1,6 +1,8 @@
 """Nodes whose inputs are quantized as they come: int8 weights without calibration.
 
 MatMul and Gemm as the pattern that onnxruntime fuses into one kernel; LSTM as its own operator.
+Weights are turned so that outputs are columns, and named apart from those that other forms of
+other nodes keep of the same tensor.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from yardarm.compile import encode
+from yardarm.compile import encode, graphs
 from yardarm.compile.encode import Parts
 
 CONTRIB = "com.microsoft"
@@ -27,7 +29,7 @@ def write(parts: Parts, node: NodeProto, known: Mapping[str, TensorProto]) -> No
 
 def declare(model: ModelProto) -> None:
     """Import the operator sets that the written nodes use, and no others."""
-    used = {node.domain for node in model.graph.node}
+    used = {node.domain for node in graphs.nodes(model.graph)}
     kept = [entry for entry in model.opset_import if entry.domain in used | {"", "ai.onnx"}]
     missing = CONTRIB in used - {entry.domain for entry in kept}
     del model.opset_import[:]
@@ -41,10 +43,10 @@ def _product(parts: Parts, node: NodeProto, known: Mapping[str, TensorProto]) ->
     weight = np.asarray(numpy_helper.to_array(known[name]), np.float32)
     values, scale = encode.channelwise(_upright(node, weight), 1)
     given = _quantized_input(parts, node.input[0])
-    integers = [given[0], parts.constant(f"{name}/int", values), given[2]]
+    integers = [given[0], parts.constant(f"{name}/columns/int", values), given[2]]
     parts.node("MatMulInteger", integers, f"{made}/sum")
     parts.node("Cast", [f"{made}/sum"], f"{made}/counted", to=TensorProto.FLOAT)
-    parts.node("Mul", [given[1], parts.constant(f"{name}/scale", scale)], f"{made}/step")
+    parts.node("Mul", [given[1], parts.constant(f"{name}/columns/scale", scale)], f"{made}/step")
     bias = node.input[2] if len(node.input) > 2 else ""
     product = f"{made}/product" if bias else made
     parts.node("Mul", [f"{made}/counted", f"{made}/step"], product)
@@ -78,10 +80,10 @@ def _lstm(parts: Parts, node: NodeProto, known: Mapping[str, TensorProto]) -> No
         pairs = [encode.channelwise(each, 1) for each in turned]
         values = np.stack([pair[0] for pair in pairs])
         scale = np.stack([pair[1] for pair in pairs])
-        inputs[place] = parts.constant(f"{name}/int", values)
+        inputs[place] = parts.constant(f"{name}/columns/int", values)
         ends += [
-            parts.constant(f"{name}/scale", scale),
-            parts.constant(f"{name}/zero", np.zeros(scale.shape, np.int8)),
+            parts.constant(f"{name}/columns/scale", scale),
+            parts.constant(f"{name}/columns/zero", np.zeros(scale.shape, np.int8)),
         ]
     fresh = helper.make_node(
         "DynamicQuantizeLSTM", [*inputs, *ends], list(node.output), node.name, domain=CONTRIB

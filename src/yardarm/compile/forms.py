@@ -101,7 +101,8 @@ def _computes(node: NodeProto, known: Mapping[str, TensorProto]) -> bool:
 
 def _possible(node: NodeProto, form: Form, known: Mapping[str, TensorProto]) -> bool:
     if form is Form.DYNAMIC and node.op_type == "Gemm":
-        return _attribute(node, "transA", 0) == 0 and _attribute(node, "alpha", 1.0) == 1.0
+        plain = {"transA": 0.0, "alpha": 1.0, "beta": 1.0}
+        return all(_attribute(node, name, usual) == usual for name, usual in plain.items())
     if form is Form.DYNAMIC and node.op_type == "MatMul":
         return len(known[node.input[1]].dims) == 2
     if form is Form.DYNAMIC and node.op_type == "LSTM":
