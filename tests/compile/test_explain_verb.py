@@ -24,6 +24,7 @@ def test_json_has_every_node_and_the_bundle_is_the_same(small: Any, cli: Any) ->
     assert operators["verdict"].startswith("int8 ")
     nodes = [name for cost in operators["nodes"] for name in cost["nodes"]]
     assert len(nodes) == len(set(nodes))
+    assert max(cost["ops"].count("Conv") for cost in operators["nodes"]) == 1
     assert {node["node"] for node in difference["nodes"]} <= set(nodes)
     files = [(folder / "out" / name).read_text() for name in ("manifest.json", "statistics.json")]
     assert all('_us"' not in text and "snr" not in text for text in files)

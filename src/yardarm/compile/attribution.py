@@ -17,6 +17,9 @@ from yardarm.compile.kernels import Kernel
 DEPTH = 64
 """Steps that are followed along a graph in search of a node that is known."""
 
+ABSORBED = frozenset({"Relu", "Clip", "QuantizeLinear"})
+"""What the kernel of the node before does on the way, by the range of what it writes."""
+
 
 class _Vertex(Protocol):
     """A node or a kernel."""
@@ -133,15 +136,21 @@ def _shortened(name: str) -> Iterator[str]:
 
 
 def add_fused(held: dict[str, set[str]], graph: Graph[Node]) -> None:
-    """Nodes without a kernel of their own went into the one of a node after them; add them."""
+    """Add the nodes without a kernel of their own: to the one before where that has taken them
+    over (`ABSORBED`), else to one after them, which is named by its last node."""
     home = {name: kernel for kernel, names in held.items() for name in names}
-    for node in reversed(graph.vertices):
-        if node.name in home:
-            continue
-        into = next((home[after.name] for after in graph.after(node) if after.name in home), None)
-        if into is not None:
+
+    def add(node: Node, beside: Iterator[Node]) -> None:
+        into = next((home[other.name] for other in beside if other.name in home), None)
+        if node.name not in home and into is not None:
             home[node.name] = into
             held[into].add(node.name)
+
+    for node in graph.vertices:
+        if node.op in ABSORBED:
+            add(node, graph.before(node))
+    for node in reversed(graph.vertices):
+        add(node, graph.after(node))
 
 
 def _beside(kernel: Kernel, running: Graph[Kernel], held: Mapping[str, set[str]]) -> set[str]:

@@ -116,7 +116,6 @@ def profile(original: Side, written: Side, names: Mapping[str, Any] | None = Non
 
 
 Held = Mapping[str, set[str]]
-ABSORBED = frozenset({"Relu", "Clip"})
 
 
 def _originals(
@@ -130,20 +129,8 @@ def _originals(
         kernel: set().union(*(known[name] for name in stands if forms[kernel] != "convert"))
         for kernel, stands in attribute(written.kernels, mine).items()
     }
-    graph = Graph.of(nodes)
-    _add_absorbed(held, graph)
-    add_fused(held, graph)
+    add_fused(held, Graph.of(nodes))
     return held
-
-
-def _add_absorbed(held: dict[str, set[str]], graph: Graph[Node]) -> None:
-    """Activations that the range of the value before them has taken over."""
-    home = {name: kernel for kernel, names in held.items() for name in names}
-    for node in graph.vertices:
-        maker = next(graph.before(node), None)
-        if node.op in ABSORBED and node.name not in home and maker and maker.name in home:
-            home[node.name] = home[maker.name]
-            held[home[node.name]].add(node.name)
 
 
 def _translated(

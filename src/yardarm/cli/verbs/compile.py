@@ -86,7 +86,8 @@ def _explained(
             done = flow.explain_project(project, profile, sink, output=output, memory_limit=limit)
     body = _body(done.made) | {"explanation": done.explanation.to_json()}
     page = explanation.page(done.explanation, done.made.bundle.manifest)
-    text = f"{_text(done.made, output)}\n\n{page}"
+    emulated = done.explanation.operators.emulated
+    text = f"{_text(done.made, output, emulated=emulated)}\n\n{page}"
     console.show(body, as_json=as_json, text=text)
 
 
@@ -105,7 +106,7 @@ def _body(made: Compiled) -> dict[str, Any]:
     }
 
 
-def _text(made: Compiled, output: Path | None) -> str:
+def _text(made: Compiled, output: Path | None, *, emulated: bool = False) -> str:
     manifest = made.bundle.manifest
     accuracy, source, model = manifest["accuracy"], manifest["source"], manifest["model"]
     rows = [
@@ -118,7 +119,7 @@ def _text(made: Compiled, output: Path | None) -> str:
         f"over {accuracy['after']['samples']:,} samples",
         "",
         *_mix(manifest["search"]),
-        *_times(made.latency_ms),
+        *_times(made.latency_ms, emulated),
         "",
         f"bundle {made.bundle.digest}",
     ]
@@ -135,10 +136,11 @@ def _mix(search: dict[str, Any]) -> list[str]:
     return [*lines, f"search {mixes} scored, chosen: {chosen['name']}"]
 
 
-def _times(latency_ms: Mapping[str, float]) -> list[str]:
+def _times(latency_ms: Mapping[str, float], emulated: bool) -> list[str]:
     """What a device said of the candidates."""
     rows = [[name, f"{latency:.3f} ms"] for name, latency in latency_ms.items()]
-    return [console.table(["mix", "median on the device"], rows).rstrip()] if rows else []
+    heading = "emulated: not the device's median" if emulated else "median on the device"
+    return ["", console.table(["mix", heading], rows).rstrip()] if rows else []
 
 
 def _figures(estimate: dict[str, Any]) -> list[str]:
