@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 
 from random_graphs import Recipe, grown, recipes, samples
 from yardarm import profiles, project
@@ -17,6 +17,20 @@ from yardarm.events import silent
 from yardarm.store import Store
 
 TOLERANCE = 0.2  # mean squared error of the outputs, relative to their variance
+SQUASHED_TWICE = Recipe(
+    opset=14, inputs=("ids", "vector", "short ids"), steps=(("Sigmoid", 2), ("Sigmoid", 2)),
+    seed=14, batch=None, scale=30.0, outputs=2, names=";",
+)  # fmt: skip
+"""An output is a sigmoid of a sigmoid."""
+NEARLY_CONSTANT = Recipe(
+    opset=20, inputs=("image", "short ids", "ids"),
+    steps=(
+        ("Pool", 40), ("MatMul", 29), ("Pool", 13), ("Conv", 54), ("Add", 43), ("Reshape", 31),
+        ("Mul", 30), ("Mul", 11), ("MatMul", 17),
+    ),
+    seed=467, batch=None, scale=0.01, outputs=1, names="/",
+)  # fmt: skip
+"""Beside what comes in, a bias is so large that it has more int8 steps than an int32."""
 SETTINGS = '[model]\nsource = "model.onnx"\n[data]\ncalibration = "c.npz"\nevaluation = "e.npz"\n'
 
 
@@ -24,6 +38,8 @@ SETTINGS = '[model]\nsource = "model.onnx"\n[data]\ncalibration = "c.npz"\nevalu
     max_examples=25, derandomize=True, database=None, deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )  # fmt: skip
+@example(SQUASHED_TWICE)
+@example(NEARLY_CONSTANT)
 @given(recipes())
 def test_any_graph_compiles_or_is_refused(recipe: Recipe) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -103,10 +103,14 @@ def dequantized(
     return np.asarray(values * along(scale, values.ndim, axis), np.float32)
 
 
+def fits(bias: NDArray[np.float32], steps: NDArray[np.float32]) -> bool:
+    """Whether a bias is an int32 in whole steps."""
+    return bool((np.abs(bias) <= steps.astype(np.float64) * BIAS_LIMIT).all())
+
+
 def whole(bias: NDArray[np.float32], steps: NDArray[np.float32]) -> NDArray[np.int32]:
-    """A bias in whole steps."""
-    count = np.round(bias.astype(np.float64) / steps)
-    return np.asarray(np.clip(count, -BIAS_LIMIT, BIAS_LIMIT), np.int32)
+    """A bias that fits, in whole steps."""
+    return np.round(bias.astype(np.float64) / steps).astype(np.int32)
 
 
 def activation(parts: Parts, tensor: str, scale: Scale, output: str) -> str:

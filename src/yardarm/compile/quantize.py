@@ -141,10 +141,13 @@ class _Writer:
         fresh.input[:] = [*fresh.input[:2], made]
 
     def _whole(self, node: NodeProto, bias: NDArray[np.float32], scale: NDArray[np.float32]) -> str:
-        """The bias as int32 in steps of input scale × weight scale, as int8 kernels add it."""
+        """The bias as int32 in steps of input scale × weight scale, as int8 kernels add it; as it
+        is where it has more steps than an int32, beside which weights hardly count."""
         chosen = self._plan.ranges[self._placed.pairs[node.input[0]]]
         given = encode.scale_of(chosen, self._plan.choice).scale
         steps = np.broadcast_to(np.asarray(given * scale, np.float32), bias.shape)
+        if not encode.fits(bias, steps):
+            return self._parts.constant(f"{node.name}/bias", bias)
         return self._constant(f"{node.name}/bias", encode.whole(bias, steps), steps.copy(), 0)
 
     def _quantized(self, name: str, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

@@ -98,7 +98,7 @@ class Trials:
         Args:
             metric: with the name of the labels' array, drops are told as well.
         """
-        model = watched(self.model)
+        model, seen = watched(self.model), witnesses(self.model)
         inputs = [repr(variants), _told(plan), repr(data.dataset.layout), data.digest]
         scored = [metric.model_dump_json(), metrics.digest(metric), labels] if metric else []
         key = of_json(
@@ -119,7 +119,7 @@ class Trials:
         found: list[Effect] = []
         for chunk in _chunks(variants, sizes):
             found += _measured(
-                model, chunk, plan, data.dataset, most=most, metric=metric, labels=labels
+                model, seen, chunk, plan, data.dataset, most=most, metric=metric, labels=labels
             )
             step.advance(len(found), len(variants), "changes")
         told = [[each.error if np.isfinite(each.error) else None, each.drop] for each in found]
@@ -149,6 +149,7 @@ def _chunks(
 
 def _measured(
     model: ModelProto,
+    seen: Sequence[str],
     variants: Sequence[Variant | Rounded],
     plan: Plan,
     dataset: Dataset,
@@ -159,7 +160,7 @@ def _measured(
 ) -> list[Effect]:
     branches = branched(model, variants, plan)
     engine = Engine(branches.model, layout=dataset.layout)
-    finals, seen = [value.name for value in model.graph.output], witnesses(model)
+    finals = [value.name for value in model.graph.output]
     sums = [_Sum() for _ in variants]
     whole = _Sum()
     for feed in spread(dataset, engine, most, [labels] if metric else []):
