@@ -130,15 +130,18 @@ def constant(
     values: NDArray[np.int8] | NDArray[np.int32],
     scale: NDArray[np.float32],
     axis: int,
+    *,
+    zero: bool = False,
 ) -> str:
     """A constant kept as integers; returns the dequantized tensor's name.
 
     Args:
         scale: [] for one scale, else one for each index along `axis`.
-
-    The zero point is 0 and left out: it would be an array as long as the scale.
+        zero: write the zero point, which is 0 and else left out: it is as long as the scale.
     """
     inputs = [parts.constant(f"{name}/int", values), parts.constant(f"{name}/scale", scale)]
+    if zero:
+        inputs.append(parts.constant(f"{name}/zero", np.zeros(scale.shape, values.dtype)))
     if not scale.ndim:
         return parts.node("DequantizeLinear", inputs, f"{name}/float")
     return parts.node("DequantizeLinear", inputs, f"{name}/float", axis=axis)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from yardarm.compile import dynamic, encode
+from yardarm.compile import dynamic, encode, graphs
 from yardarm.compile.encode import Parts
 from yardarm.compile.forms import Form, constants, weights
 from yardarm.compile.placement import Placement, place
@@ -47,7 +47,7 @@ def quantize(model: ModelProto, plan: Plan) -> ModelProto:
     parts = _Writer(model, plan).write()
     del written.graph.node[:], written.graph.value_info[:], written.graph.initializer[:]
     written.graph.node.extend(parts.nodes)
-    used = {name for node in parts.nodes for name in node.input}
+    used = set(graphs.uses(written.graph))  # in the bodies of If and Loop too
     fed = {value.name for value in model.graph.input} | {v.name for v in model.graph.output}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used | fed]
     written.graph.initializer.extend([*kept, *parts.initializers.values()])
@@ -109,8 +109,9 @@ class _Writer:
         """Name what a node reads: int8 kernels read pairs; others do only where an int8 kernel
         made the tensor, else its exact form."""
         for position, name in enumerate(fresh.input):
-            paired = name in self._placed.pairs and name not in self._finals
-            if paired and (inside or name in self._placed.produced):
+            produced = name in self._placed.produced
+            user_named = produced and name in self._finals  # the pair's end has the user's name
+            if name in self._placed.pairs and (inside or produced) and not user_named:
                 fresh.input[position] = f"{name}/float"
 
     def _pair(self, name: str) -> None:
@@ -127,18 +128,21 @@ class _Writer:
 
     def _weigh(self, fresh: NodeProto, node: NodeProto, form: Form) -> None:
         scales = {}
+        zero = node.op_type == "Gemm" and form is Form.STATIC  # without, onnxruntime has no kernel
         for name, axis in weights(node, self._known).items():
             values, scales[name] = self._quantized(name, axis)
-            made = self._constant(name, values, scales[name], axis)
+            made = self._constant(name, values, scales[name], axis, zero=zero)
             fresh.input[list(node.input).index(name)] = made
         bias = biased(node, self._known, self._plan.shifts)
         if bias is None or len(scales) != 1:
             return
         (scale,) = scales.values()
-        exact = form is not Form.STATIC
-        made = f"{node.name}/bias"
-        made = self._parts.constant(made, bias) if exact else self._whole(node, bias, scale)
+        row = _row(bias, scale) if form is Form.STATIC else None
+        made = self._exact(node, bias) if row is None else self._whole(node, row, scale)
         fresh.input[:] = [*fresh.input[:2], made]
+
+    def _exact(self, node: NodeProto, bias: NDArray[np.float32]) -> str:
+        return self._parts.constant(f"{node.output[0]}/bias/exact", bias)
 
     def _whole(self, node: NodeProto, bias: NDArray[np.float32], scale: NDArray[np.float32]) -> str:
         """The bias as int32 in steps of input scale × weight scale, as int8 kernels add it; as it
@@ -147,8 +151,8 @@ class _Writer:
         given = encode.scale_of(chosen, self._plan.choice).scale
         steps = np.broadcast_to(np.asarray(given * scale, np.float32), bias.shape)
         if not encode.fits(bias, steps):
-            return self._parts.constant(f"{node.name}/bias", bias)
-        return self._constant(f"{node.name}/bias", encode.whole(bias, steps), steps.copy(), 0)
+            return self._exact(node, bias)
+        return self._constant(f"{node.output[0]}/bias", encode.whole(bias, steps), steps.copy(), 0)
 
     def _quantized(self, name: str, axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
         array = np.asarray(numpy_helper.to_array(self._known[name]), np.float32)
@@ -160,20 +164,23 @@ class _Writer:
         values: NDArray[np.int8] | NDArray[np.int32],
         scale: NDArray[np.float32],
         axis: int,
+        *,
+        zero: bool = False,
     ) -> str:
         """Weights that several nodes share are written once."""
         if f"{name}/int" not in self._parts.initializers:
-            encode.constant(self._parts, name, values, scale, axis)
+            encode.constant(self._parts, name, values, scale, axis, zero=zero)
         return f"{name}/float"
 
     def _look_up(self, fresh: NodeProto) -> None:
-        """Rows are looked up in int8 and dequantized then: the whole table never is."""
+        """Rows are looked up in int8 and dequantized then: the whole table never is. Its names
+        are its own, for a product may read the same table in scales of another axis."""
         table, made = fresh.input[0], fresh.output[0]
         values, scale = self._quantized(table, len(self._known[table].dims) - 1)
-        fresh.input[0] = self._parts.constant(f"{table}/int", values)
+        fresh.input[0] = self._parts.constant(f"{table}/rows/int", values)
         fresh.output[0] = f"{made}/rows"
         self._parts.nodes.append(fresh)
-        scales = self._parts.constant(f"{table}/scale", scale)
+        scales = self._parts.constant(f"{table}/rows/scale", scale)
         axis = {"axis": -1} if scale.ndim else {}
         self._parts.node("DequantizeLinear", [f"{made}/rows", scales], made, **axis)
 
@@ -192,3 +199,12 @@ def biased(
         return None
     held = np.asarray(numpy_helper.to_array(known[name]), np.float32)
     return held if shift is None else np.asarray(held.reshape(-1) + shift, np.float32)
+
+
+def _row(bias: NDArray[np.float32], scale: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """A bias in the shape of int8 kernels: a value for each scale, or of one axis where there
+    is one scale. None where a Gemm's differs from row to row."""
+    rows = bias.reshape(-1, bias.shape[-1] if bias.ndim else 1)
+    if len(rows) != 1:
+        return None
+    return np.broadcast_to(rows[0], scale.shape) if scale.ndim else rows[0]
