@@ -131,7 +131,10 @@ class _Writer:
         zero = node.op_type == "Gemm" and form is Form.STATIC  # without, onnxruntime has no kernel
         for name, axis in weights(node, self._known).items():
             values, scales[name] = self._quantized(name, axis)
-            made = self._constant(name, values, scales[name], axis, zero=zero)
+            if form is Form.WEIGHTS and node.op_type == "Gemm" and axis == 0:
+                made = self._upright(fresh, name, values, scales[name])
+            else:
+                made = self._constant(name, values, scales[name], axis, zero=zero)
             fresh.input[list(node.input).index(name)] = made
         bias = biased(node, self._known, self._plan.shifts)
         if bias is None or len(scales) != 1:
@@ -140,6 +143,16 @@ class _Writer:
         row = _row(bias, scale) if form is Form.STATIC else None
         made = self._exact(node, bias) if row is None else self._whole(node, row, scale)
         fresh.input[:] = [*fresh.input[:2], made]
+
+    def _upright(
+        self, fresh: NodeProto, name: str, values: NDArray[np.int8], scale: NDArray[np.float32]
+    ) -> str:
+        """Weights of a Gemm with outputs as columns: onnxruntime keeps those in int8, and
+        dequantizes others whole for every inference."""
+        kept = [held for held in fresh.attribute if held.name != "transB"]
+        del fresh.attribute[:]
+        fresh.attribute.extend(kept)
+        return self._constant(f"{name}/upright", np.ascontiguousarray(values.T), scale, 1)
 
     def _exact(self, node: NodeProto, bias: NDArray[np.float32]) -> str:
         return self._parts.constant(f"{node.output[0]}/bias/exact", bias)
