@@ -18,6 +18,7 @@ from real_models import claims, fashion, mnist, text_angle, watch
 from real_models import faces as faces_
 from yardarm import project
 from zoo import peer
+from zoo.subject import size
 
 PEER = "onnxruntime MinMax"
 
@@ -72,9 +73,9 @@ def _claim(figure: Hand, made: Compiled, bar: float, feeds: Iterable[claims.Arra
 
 
 def _size(figure: Hand, made: Compiled, share: float) -> None:
-    source = made.opened.path(made.opened.model.source).stat().st_size
-    size = made.written.stat().st_size
-    figure(f"{_name(made)}-size", size, "bytes", Bar("ratio", share), ("fp32", source))
+    source = size(made.opened.path(made.opened.model.source))
+    written = made.written.stat().st_size
+    figure(f"{_name(made)}-size", written, "bytes", Bar("ratio", share), ("fp32", source))
 
 
 def _name(made: Compiled) -> str:
