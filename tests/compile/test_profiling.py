@@ -193,6 +193,39 @@ def test_what_runs_inside_of_a_node_is_in_its_time() -> None:
     assert [k.name for k in kernels(graph, {"loop": 9.0, "inside": 4.0})] == ["loop"]
 
 
+def test_nodes_that_came_of_a_function_are_told_by_their_numbers() -> None:
+    graph = model(
+        [
+            ("", "HardSigmoid", ["x"], ["a"]),
+            ("", "Mul", ["a", "x"], ["b"]),
+            ("named", "Mul", ["b", "b"], ["c"]),
+            ("", "Mul", ["c", "c"], ["y"]),
+        ]
+    )
+    times = {"Mul_100": 3.0, "Mul_9": 2.0, "HardSigmoid_8": 1.0, "named": 4.0, "Mul_x": 7.0}
+    found = [(k.name, k.outputs, k.us) for k in kernels(graph, times)]
+    assert found == [
+        ("HardSigmoid_8", ("a",), 1.0),
+        ("Mul_9", ("b",), 2.0),
+        ("named", ("c",), 4.0),
+        ("Mul_100", ("y",), 3.0),
+    ]
+
+
+def test_a_real_function_loses_no_time_and_stays_one_node() -> None:
+    chain = [("swish", "HardSwish", ["x"], ["a"]), ("turn", "Neg", ["a"], ["y"])]
+    graph = model(chain)
+    graph.opset_import[0].version = 14
+    graph.ir_version = 8
+    whole = onnx.shape_inference.infer_shapes(graph)
+    port = whole.graph.input[0].type.tensor_type
+    port.shape.CopyFrom(onnx.TensorShapeProto(dim=[onnx.TensorShapeProto.Dimension(dim_value=4)]))
+    found = profiled(whole, {"x": images(1, 1).ravel()[:4]}, Layout(), runs=2)
+    held = attribute(found, nodes(chain))
+    assert {kernel.op for kernel in found} >= {"Neg"}
+    assert {held[k.name] for k in found if k.op != "Neg"} == {("swish",)}
+
+
 @pytest.mark.parametrize(
     ("fp32", "written", "words"),
     [

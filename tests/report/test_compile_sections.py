@@ -65,8 +65,9 @@ def test_twenty_nodes_are_ranked_and_the_rest_summed_up(page: str) -> None:
     widths = [float(r.attrib["width"]) for r in drawing.iter("rect")]
     assert len(widths) == 20
     assert widths == sorted(widths, reverse=True)
-    assert "The other 10 bring 0 % of all error together" in words(page)
-    assert "All nodes by sensitivity (30)" in words(page)
+    assert "/block.0/Conv (Conv, int8)" in [text.text for text in drawing.iter("text")]
+    assert "the other 10 bring 0 % of all error together" in words(page)
+    assert "All by sensitivity (30)" in words(page)
 
 
 def test_the_gap_between_groups_is_told_before_and_after(

@@ -107,18 +107,30 @@ def medians(events: Sequence[Mapping[str, Any]], warmup: int = WARMUP) -> dict[s
 
 def kernels(optimised: ModelProto, times: Mapping[str, float]) -> tuple[Kernel, ...]:
     """The nodes that run, in their order. What runs inside of an If or Loop is in the time of
-    the node that holds it."""
-    return tuple(
-        Kernel(
-            node.name,
-            node.op_type,
-            tuple(node.input),
-            tuple(node.output),
-            float(times[node.name]),
-        )
-        for node in optimised.graph.node
-        if node.name in times
-    )
+    the node that holds it.
+
+    Nodes that onnxruntime made of a function have no names. Their times come as operator and
+    number, and the numbers grow along the graph.
+    """
+    unnamed = _numbered(set(times) - {node.name for node in optimised.graph.node})
+    found = []
+    for node in optimised.graph.node:
+        waiting = unnamed.get(node.op_type, [])
+        name = node.name or (waiting.pop(0) if waiting else "")
+        if name in times:
+            ends = tuple(node.input), tuple(node.output)
+            found.append(Kernel(name, node.op_type, *ends, float(times[name])))
+    return tuple(found)
+
+
+def _numbered(names: set[str]) -> dict[str, list[str]]:
+    """Names like `Mul_17` by operator, in the order of their numbers."""
+    parts = [(*name.rpartition("_")[::2], name) for name in names]
+    ordered = sorted((int(number), op, name) for op, number, name in parts if number.isdecimal())
+    found: dict[str, list[str]] = {}
+    for _, op, name in ordered:
+        found.setdefault(op, []).append(name)
+    return found
 
 
 def latencies(

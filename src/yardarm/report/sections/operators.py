@@ -67,8 +67,8 @@ def _picture(nodes: Sequence[Json], mark: str) -> Picture:
 def _tables(nodes: Sequence[Json], mark: str) -> Iterator[Table]:
     dearer = [node for node in nodes if _us(node, "extra_us") > 0]
     shown = dearer[:SHOWN]
-    yield _costs(f"What costs more than in fp32, the first {len(shown)}", shown, mark)
-    yield _costs(f"All operators ({len(nodes)})", nodes, mark, folded=True)
+    yield _costs(f"What costs more than in fp32, the first {len(shown)}, in µs", shown, mark)
+    yield _costs(f"All operators ({len(nodes)}), in µs", nodes, mark, folded=True)
 
 
 def _costs(caption: str, nodes: Sequence[Json], mark: str, *, folded: bool = False) -> Table:
@@ -83,7 +83,7 @@ def _costs(caption: str, nodes: Sequence[Json], mark: str, *, folded: bool = Fal
         ]
         for node in nodes
     ]
-    headings = ("node", "operators", "in", "fp32, µs", "now, µs", "converting, µs")
+    headings = ("node", "operators", "in", "fp32", "now", "converting")
     return table(caption, headings, rows, figures=(3, 4, 5), folded=folded, mark=mark)
 
 
@@ -97,8 +97,8 @@ def _islands(found: Json, mark: str) -> Table:
         ]
         for island in reading.mappings(found.get("islands"))
     ]
-    headings = ("from … to", "nodes", "computing, µs", "converting, µs")
-    caption = f"Islands of fp32 between int8 ({len(rows)})"
+    headings = ("from … to", "nodes", "computing", "converting")
+    caption = f"Islands of fp32 between int8 ({len(rows)}), in µs"
     return table(caption, headings, rows, figures=(1, 2, 3), folded=len(rows) > SHOWN, mark=mark)
 
 

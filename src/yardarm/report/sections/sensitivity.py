@@ -15,13 +15,20 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Node:
-    """`error`: mean squared error of the outputs by their mean square; `drop`: of the metric."""
+    """A node in one of the forms that it could take, while all others stay as they are.
+
+    `error`: mean squared error of the outputs by their mean square; `drop`: of the metric.
+    """
 
     name: str
     op: str
     form: str
     error: float
     drop: float | None
+
+    @property
+    def told(self) -> str:
+        return f"{self.name} ({self.op}, {self.form})" if self.form else f"{self.name} ({self.op})"
 
 
 def section(manifest: Mapping[str, Any]) -> Section:
@@ -30,7 +37,7 @@ def section(manifest: Mapping[str, Any]) -> Section:
         return Section("sensitivity", "Sensitivity")
     metric = reading.text(reading.at(manifest, "accuracy", "metric"))
     title = "Error of the outputs when only this node is quantized"
-    bars = [ranking.Bar(f"{node.name} ({node.op})", node.error) for node in nodes[:SHOWN]]
+    bars = [ranking.Bar(node.told, node.error) for node in nodes[:SHOWN]]
     drawing = ranking.draw("sensitivity-ranking", title, bars, figures.Unit("%", 100))
     return Section(
         "sensitivity",
@@ -64,8 +71,9 @@ def _notes(nodes: list[Node]) -> tuple[str, ...]:
     percent = figures.Unit("%", 100)
     share = figures.Unit("%", 100, 0)(sum(node.error for node in rest) / whole)
     return (
-        f"The {SHOWN} most sensitive nodes are drawn. The other {len(rest)} bring {share} of all "
-        f"error together, and none of them more than {percent(rest[0].error)}.",
+        f"Each node by itself, in each form that it could take. The {SHOWN} that cost most are "
+        f"drawn; the other {len(rest)} bring {share} of all error together, and none of them more "
+        f"than {percent(rest[0].error)}.",
     )
 
 
@@ -78,5 +86,5 @@ def _table(nodes: list[Node], metric: str) -> Any:
         [n.name, n.op, n.form, percent(n.error), *([difference(n.drop)] if dropped else [])]
         for n in nodes
     ]
-    caption = f"All nodes by sensitivity ({len(rows)})"
+    caption = f"All by sensitivity ({len(rows)})"
     return table(caption, headings, rows, figures=(3, 4), folded=True)
