@@ -122,6 +122,12 @@ def test_the_audit_says_whether_calibration_was_enough(
     assert "settled below" in [text.text for text in drawing.iter("text")]
 
 
+def test_an_axis_of_any_length_is_called_so(made_statistics: Json) -> None:
+    inputs = [{"name": "x", "dtype": "float32", "shape": [None, 3, None]}]
+    told = words(report.render_compile({"inputs": inputs}, made_statistics))
+    assert "x float32 [any, 3, any]" in told
+
+
 def test_every_form_of_int8_counts_as_int8(made_manifest: Json, made_statistics: Json) -> None:
     manifest = copy.deepcopy(made_manifest)
     for node in manifest["nodes"]:

@@ -39,11 +39,15 @@ def _values(caption: str, values: Any) -> Table:
         [
             reading.text(value.get("name")),
             reading.text(value.get("dtype")),
-            "[" + reading.text(value.get("shape")) + "]",
+            _shape(value.get("shape")),
         ]
         for value in reading.mappings(values)
     ]
     return table(caption, ("tensor", "type", "shape"), rows)
+
+
+def _shape(axes: Any) -> str:
+    return f"[{', '.join(reading.text(axis) or 'any' for axis in reading.sequence(axes))}]"
 
 
 def _figure(body: Any, key: str) -> str:
