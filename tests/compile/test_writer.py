@@ -124,6 +124,8 @@ def test_a_node_in_a_form_answers_nearly_as_in_fp32(name: str, form: Form) -> No
     onnx.checker.check_model(found)
     assert 0 < error(answers(original, feed), answers(found, feed)) < CLOSE[form]
     small = [values.size for values in constants(found).values() if values.dtype == np.int8]
+    zeros = [v for v in constants(found).values() if v.dtype == np.int8 and v.ndim < 2 < v.size]
+    assert not np.any(zeros)
     for weight in of_node(original.graph.node[0], known(original)):
         assert weight not in constants(found)
         assert constants(original)[weight].size in small
@@ -146,6 +148,31 @@ def test_every_way_of_quantizing_is_close(name: str, choice: dict[str, Any]) -> 
     for form in forms(name):
         found = written(original, {"n": form}, feed, **choice)
         assert 0 < error(answers(original, feed), answers(found, feed)) < 4 * CLOSE[form]
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "form"),
+    [
+        ("Conv", 0, "int8-weights"),
+        ("Gemm", 1, "int8-weights"),
+        ("Gemm", 1, "int8-dynamic"),
+        ("Gemm transposed", 0, "int8-weights"),
+        ("Gemm transposed", 0, "int8-dynamic"),
+    ],
+)
+def test_a_small_channel_beside_large_ones_is_as_exact(name: str, axis: int, form: str) -> None:
+    original, feed = onnx.ModelProto(), MODELS[name][1]
+    original.CopyFrom(MODELS[name][0])
+    values = np.moveaxis(constants(original)["w0"].copy(), axis, 0)
+    sizes = np.geomspace(0.01, 100, len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    original.graph.initializer[0].CopyFrom(held("w0", np.moveaxis(values * sizes, 0, axis)))
+    del original.graph.node[0].input[2:]
+    before, after = (
+        np.moveaxis(answers(each, feed)["y"], 1, 0)
+        for each in (original, written(original, {"n": form}, feed))
+    )
+    for one, other in zip(before, after, strict=True):
+        assert error({"y": one}, {"y": other}) < 4 * CLOSE[form]
 
 
 def reads(written_model: ModelProto) -> dict[str, list[str]]:
@@ -324,4 +351,5 @@ def test_bodies_keep_what_they_mention() -> None:
     ports = [port("x", 6, 8)], [port("y", 6, 8)]
     original = model(nodes, *ports, constant, 13, domains={"com.microsoft": 1})
     found = written(original, {"n": "int8"}, rows)
+    assert {entry.domain for entry in found.opset_import} == {"", "com.microsoft"}
     assert 0 < error(answers(original, rows), answers(found, rows)) < CLOSE["int8"]

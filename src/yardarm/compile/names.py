@@ -24,6 +24,9 @@ def shorten(model: ModelProto) -> tuple[ModelProto, Names]:
     small = ModelProto()
     small.CopyFrom(model)
     graph = small.graph
+    for tensor in graph.initializer:
+        tensor.doc_string = ""
+        del tensor.metadata_props[:]
     _merge(graph)
     fixed = {value.name for value in (*graph.input, *graph.output)} | set(_inner(graph))
     held = [tensor.name for tensor in graph.initializer]
@@ -34,7 +37,6 @@ def shorten(model: ModelProto) -> tuple[ModelProto, Names]:
         node.output[:] = [tensors.get(name, name) for name in node.output]
     for tensor in graph.initializer:
         tensor.name = tensors.get(tensor.name, tensor.name)
-        del tensor.metadata_props[:]
     nodes = _numbered([node.name for node in graph.node], set())
     for node in graph.node:
         node.name = nodes[node.name]
@@ -91,7 +93,7 @@ def _merge(graph: GraphProto) -> None:
 def _content(tensor: TensorProto) -> bytes:
     bare = TensorProto()
     bare.CopyFrom(tensor)
-    bare.name, bare.doc_string = "", ""
+    bare.name = ""
     data: bytes = bare.SerializeToString(deterministic=True)
     return data
 
