@@ -71,13 +71,6 @@ def _profiling(folder: Path) -> onnxruntime.SessionOptions:
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
     options.optimized_model_filepath = str(folder / "optimised.onnx")
-    return _as_on_arm(options)
-
-
-def _as_on_arm(options: onnxruntime.SessionOptions) -> onnxruntime.SessionOptions:
-    """Signed int8 activations are taken as they are, as on ARM. On x86 onnxruntime makes them
-    unsigned where it can, and leaves in fp32 what it can't: another graph than the device's."""
-    options.add_session_config_entry("session.qdqisint8allowed", "1")
     return options
 
 

@@ -157,7 +157,7 @@ def _recorded(store: Store, key: Digest) -> tuple[Bundle | None, dict[str, float
     recorded = store.step(key)
     if not recorded:
         return None, {}
-    return bundles.load(store, recorded["bundle"]), recorded["latency_ms"]
+    return bundles.load(store, recorded["bundle"]), recorded.get("latency_ms", {})
 
 
 @dataclass(frozen=True)

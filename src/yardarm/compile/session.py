@@ -182,12 +182,17 @@ def joined(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
 
 
 def settings() -> onnxruntime.SessionOptions:
-    """One thread, so that results repeat and a busy machine stays usable."""
+    """One thread, so that results repeat and a busy machine stays usable.
+
+    int8 kernels as on ARM: else onnxruntime makes int8 unsigned on x86 where it can, leaves
+    the other nodes in float32, and sums in 16 bits, which may overflow.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = FATAL_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     return options
 
 
