@@ -131,7 +131,7 @@ def latencies(
 ) -> tuple[float, ...]:
     """Microseconds of one inference each, unprofiled: the lower quartile, for whatever else
     runs on the machine only adds. The models take turns, so that it hits all of them."""
-    engines = [Engine(model, _as_on_arm(settings()), layout=layout) for model in models]
+    engines = [Engine(model, settings(), layout=layout) for model in models]
     times: list[list[int]] = [[] for _ in engines]
     for _ in range(WARMUP + runs):
         for engine, held in zip(engines, times, strict=True):
