@@ -18,7 +18,7 @@ from yardarm.artifacts import Layout
 from yardarm.compile.calibrate import calibrate
 from yardarm.compile.histogram import FINEST, SIDE, Histogram, Tally
 from yardarm.compile.normalise import normalise
-from yardarm.compile.search import ladders
+from yardarm.compile.subject import ladders
 
 STEP = events.Step(events.silent, "calibrate")
 values = st.lists(

@@ -19,8 +19,9 @@ from yardarm.compile.forms import Form
 from yardarm.compile.names import Names
 from yardarm.compile.quantize import Plan, placed
 from yardarm.compile.scoring import Scored, Scorer
-from yardarm.compile.search import Candidate, Found
+from yardarm.compile.search import Found
 from yardarm.compile.sources import Imported
+from yardarm.compile.walk import Candidate
 from yardarm.datasets import Dataset, Tensor
 from yardarm.digest import Digest
 from yardarm.metrics import GroupScore

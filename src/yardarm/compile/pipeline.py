@@ -22,11 +22,12 @@ from yardarm.compile.observed import Observed
 from yardarm.compile.quantize import Plan, represented
 from yardarm.compile.ranges import RULES, SYMMETRIC, Range, Rule
 from yardarm.compile.scoring import Scorer
-from yardarm.compile.search import Subject, search
+from yardarm.compile.search import search
 from yardarm.compile.sensitivity import Data, Trials
 from yardarm.compile.session import Engine
 from yardarm.compile.sources import Imported, is_torch, open_source
 from yardarm.compile.statistics import statistics
+from yardarm.compile.subject import Subject
 from yardarm.compile.verify import golden
 from yardarm.digest import Digest, of_json, short
 from yardarm.errors import Unsupported

@@ -11,73 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from onnx import ModelProto
-
-from yardarm.artifacts import Estimate, Probe
-from yardarm.compile import repairs, sensitivity
-from yardarm.compile.budget import Figures, Verdict, aim, judged
-from yardarm.compile.costs import Costs, cheapest
-from yardarm.compile.forms import Form, constants, ladder
-from yardarm.compile.names import Names, shorten
-from yardarm.compile.placement import activations
-from yardarm.compile.quantize import Plan, placed, quantize
-from yardarm.compile.ranges import Range
-from yardarm.compile.scoring import Scored, Scorer
-from yardarm.compile.sensitivity import Data, Effect, Trials
-from yardarm.compile.session import Engine
+from yardarm.artifacts import Probe
+from yardarm.compile import repairs
+from yardarm.compile.costs import cheapest
+from yardarm.compile.forms import Form
+from yardarm.compile.quantize import Plan, placed
+from yardarm.compile.scoring import Scorer
+from yardarm.compile.sensitivity import Effect
+from yardarm.compile.subject import Judge, Subject, ladders
 from yardarm.compile.variants import Variant
-from yardarm.compile.witnesses import error, watched, witnesses
+from yardarm.compile.walk import Candidate, Walk
 from yardarm.events import Sink, Step, step
 from yardarm.project import BudgetSection
-
-JUDGES = 256  # samples on which rules and repairs are compared
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is searched over.
-
-    Attributes:
-        model: normalised.
-        ranges: by rule, then by tensor.
-        plan: no forms yet; its ranges are those of the first rule.
-        int8: the profile knows it; else everything stays in fp32.
-    """
-
-    model: ModelProto
-    ranges: Mapping[str, Mapping[str, Range]]
-    plan: Plan
-    costs: Costs
-    trials: Trials
-    calibration: Data
-    evaluation: Data
-    labels: str
-    int8: bool
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A mix that was written and scored.
-
-    Attributes:
-        data: the file's bytes.
-        cost: of the profile's cost model, or measured, as a ratio to fp32.
-        error: mean squared error of the outputs on calibration samples, relative.
-    """
-
-    name: str
-    plan: Plan
-    data: bytes
-    names: Names
-    cost: float
-    error: float
-    scored: Scored
-    verdict: Verdict
-    latency_ms: float | None = None
-
-    @property
-    def drop(self) -> Estimate:
-        return self.scored.drop
 
 
 @dataclass(frozen=True)
@@ -94,19 +39,6 @@ class Found:
     effects: tuple[tuple[Variant, Effect], ...]
     rule: str | None
     repairs: tuple[str, ...]
-
-
-def ladders(model: ModelProto, ranged: set[str]) -> dict[str, tuple[Form, ...]]:
-    """The nodes that have a choice, with their forms, fastest first."""
-    known = constants(model)
-    found = {}
-    for node in model.graph.node:
-        forms = ladder(node, known)
-        if not ranged.issuperset({*activations(node, known), node.output[0]}):
-            forms = tuple(form for form in forms if form is not Form.STATIC)
-        if len(forms) > 1:
-            found[node.name] = forms
-    return found
 
 
 def search(
@@ -134,7 +66,7 @@ def search(
         effects = _effects(subject, choices, plan, scorer, running)
         running.detail = f"{len(effects)} changes of {len(choices)} nodes"
     with step(sink, "search", "search the mix") as running:
-        walk = _Walk(subject, plan, scorer, budget, running=running, probe=probe)
+        walk = Walk(subject, plan, scorer, budget, running=running, probe=probe)
         path = _path(plan.forms, choices, effects)
         chosen = walk.first_that_meets(path)
         running.detail = f"{len(walk.tried)} mixes scored, {_told(chosen)}"
@@ -150,7 +82,7 @@ def _prepared(
     plan = replace(subject.plan, forms=cheapest(subject.costs, choices))
     if not choices:
         return plan, None, ()
-    judge = _Judge(subject)
+    judge = Judge(subject)
     plans = {rule: replace(plan, ranges=ranges) for rule, ranges in subject.ranges.items()}
     errors = {rule: judge.error(trial) for rule, trial in plans.items()}
     rule = min(errors, key=lambda each: errors[each])
@@ -234,129 +166,6 @@ def _more_exact(
     most = errors.get((node, now), 0.0) / 2
     later = forms[forms.index(now) + 1 :]
     return next((form for form in later if errors.get((node, form), 0.0) <= most), Form.FP32)
-
-
-class _Judge:
-    """Errors of written files on calibration samples; no labels are needed."""
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._names = witnesses(subject.model)
-        self._reference = Engine(watched(subject.model), layout=subject.calibration.dataset.layout)
-
-    def error(self, plan: Plan) -> float:
-        written = quantize(self._subject.model, plan)
-        names = witnesses(written)
-        engine = Engine(watched(written), layout=self._subject.calibration.dataset.layout)
-        errors = [
-            error(self._reference.run(feed), self._names, engine.run(feed), names)
-            for feed in sensitivity.spread(self._subject.calibration.dataset, engine, JUDGES)
-        ]
-        return sum(errors) / len(errors)
-
-
-class _Walk:
-    """Candidates along a path, written and scored when they are asked for."""
-
-    def __init__(
-        self,
-        subject: Subject,
-        plan: Plan,
-        scorer: Scorer,
-        budget: BudgetSection,
-        *,
-        running: Step,
-        probe: Probe | None,
-    ) -> None:
-        self._subject, self._plan, self._scorer = subject, plan, scorer
-        self._budget, self._running, self._probe = budget, running, probe
-        self._judge = _Judge(subject)
-        self._float_cost = subject.costs.of({})
-        self.tried: dict[int, Candidate] = {}
-
-    def first_that_meets(self, path: list[dict[str, Form]]) -> Candidate:
-        """The cheapest mix that meets the budget, as if every step made the file more exact;
-        else the nearest miss."""
-        low, high = 0, len(path) - 1
-        if self._at(path, low).verdict.meets:
-            return self._quickest(path)
-        self._at(path, high)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._at(path, middle).verdict.meets:
-                high = middle
-            else:
-                low = middle
-        return self._quickest(path)
-
-    def _quickest(self, path: list[dict[str, Form]]) -> Candidate:
-        meeting = [each for each in self.tried.values() if each.verdict.meets]
-        if not meeting:
-            return min(self.tried.values(), key=_distance)
-        if self._probe is not None and (known := self._only_weights()) is not None:
-            self.tried[-1] = known
-            meeting += [known] if known.verdict.meets else []
-        return min(meeting, key=lambda each: (self._time(each), each.cost, len(each.data)))
-
-    def _time(self, candidate: Candidate) -> float:
-        """As the device measured it, unless it is emulated: then its times mean nothing."""
-        asked = self._probe is not None and not self._probe.emulated
-        return candidate.latency_ms or 0.0 if asked else 0.0
-
-    def _only_weights(self) -> Candidate | None:
-        """Everything in float32 but for the weights: where int8 arithmetic does not pay."""
-        forms = {
-            name: Form.WEIGHTS
-            for name, offered in ladders(self._subject.model, set()).items()
-            if Form.WEIGHTS in offered
-        }
-        return self._made("int8 weights alone", forms) if forms else None
-
-    def _at(self, path: list[dict[str, Form]], place: int) -> Candidate:
-        if place not in self.tried:
-            steps = "1 step" if place == 1 else f"{place} steps"
-            name = "fastest" if place == 0 else f"{steps} more exact"
-            name = "fp32" if all(f is Form.FP32 for f in path[place].values()) else name
-            self.tried[place] = self._made(name, path[place])
-        return self.tried[place]
-
-    def _made(self, name: str, forms: Mapping[str, Form]) -> Candidate:
-        plan = replace(self._plan, forms=forms)
-        short, names = shorten(quantize(self._subject.model, plan))
-        data: bytes = short.SerializeToString(deterministic=True)
-        engine = Engine(short, layout=self._subject.evaluation.dataset.layout)
-        scored = self._scorer.score(engine, self._running, aim(self._budget))
-        probe = self._probe
-        figures = Figures(
-            self._scorer.metric.name,
-            scored.comparison,
-            self._scorer.by_group(scored) if scored.complete else (),
-            len(data),
-            probe.p99_ms(data) if probe and not probe.emulated else None,
-        )
-        return Candidate(
-            name=name,
-            plan=plan,
-            data=data,
-            names=names,
-            cost=self._subject.costs.of(forms) / self._float_cost,
-            error=self._judge.error(plan),
-            scored=scored,
-            verdict=_verdict(scored, figures, self._budget),
-            latency_ms=probe.latency_ms(data) if probe else None,
-        )
-
-
-def _verdict(scored: Scored, figures: Figures, budget: BudgetSection) -> Verdict:
-    if scored.answers.broken:
-        return Verdict((f"outputs {', '.join(scored.answers.broken)} are NaN or infinite",))
-    return judged(figures, budget)
-
-
-def _distance(candidate: Candidate) -> tuple[int, int, float]:
-    """How far from the budget: how much is missed, then by how much the metric fell."""
-    verdict = candidate.verdict
-    return len(verdict.missed), len(verdict.undecided), candidate.drop.value
 
 
 def _told(chosen: Candidate) -> str:
