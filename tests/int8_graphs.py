@@ -15,10 +15,10 @@ import onnx
 from onnx import ModelProto, helper, numpy_helper
 
 from yardarm.artifacts import Layout
-from yardarm.compile import graphs
-from yardarm.compile.forms import Form
-from yardarm.compile.quantize import Plan, quantize
-from yardarm.compile.ranges import Range
+from yardarm.compile.calibration.ranges import Range
+from yardarm.compile.normalising import graphs
+from yardarm.compile.quantization.forms import Form
+from yardarm.compile.quantization.quantize import Plan, quantize
 from yardarm.compile.session import Engine, settings
 from yardarm.profiles import Quantization
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from yardarm import project
-from yardarm.compile.calibrate import calibrate
+from yardarm.compile.calibration.calibrate import calibrate
 from yardarm.datasets import open_dataset
 from yardarm.events import Step, silent
 

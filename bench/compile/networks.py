@@ -150,7 +150,7 @@ def images(seed: int, count: int) -> NDArray[np.float32]:
 
 
 def write(folder: Path) -> None:
-    from yardarm.compile.normalise import normalise
+    from yardarm.compile.normalising.normalise import normalise
 
     for count in (64, 512):
         np.savez(folder / f"{count}.npz", image=images(1, count))

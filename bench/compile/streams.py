@@ -57,7 +57,7 @@ if __name__ == "__main__":
     import onnx
 
     from yardarm.artifacts import Layout
-    from yardarm.compile.calibrate import calibrate
+    from yardarm.compile.calibration.calibrate import calibrate
     from yardarm.compile.session import Engine
     from yardarm.datasets import open_dataset
     from yardarm.events import Step, silent

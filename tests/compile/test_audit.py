@@ -12,11 +12,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from yardarm import datasets, events
 from yardarm.artifacts import Layout
-from yardarm.compile.audit import audit
-from yardarm.compile.calibrate import calibrate
-from yardarm.compile.observed import Observed
-from yardarm.compile.ranges import RULES
-from yardarm.compile.statistics import statistics
+from yardarm.compile.calibration.audit import audit
+from yardarm.compile.calibration.calibrate import calibrate
+from yardarm.compile.calibration.observed import Observed
+from yardarm.compile.calibration.ranges import RULES
+from yardarm.compile.calibration.statistics import statistics
 from yardarm.errors import InvalidInput
 
 STEP = events.Step(events.silent, "calibrate")

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from yardarm import datasets, events
 from yardarm.artifacts import Layout
-from yardarm.compile.calibrate import Observed, calibrate
+from yardarm.compile.calibration.calibrate import Observed, calibrate
 from yardarm.digest import Digest, of_bytes
 from yardarm.errors import InvalidInput
 
@@ -287,7 +287,7 @@ from pathlib import Path
 import onnx
 from yardarm import datasets, events
 from yardarm.artifacts import Layout
-from yardarm.compile.calibrate import calibrate
+from yardarm.compile.calibration.calibrate import calibrate
 
 def most():
     lines = Path("/proc/self/status").read_text().splitlines()

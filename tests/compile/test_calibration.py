@@ -15,10 +15,10 @@ from onnxruntime.quantization import calibrate as peer
 from small_models import convolutions, images
 from yardarm import datasets, events
 from yardarm.artifacts import Layout
-from yardarm.compile.calibrate import calibrate
-from yardarm.compile.histogram import FINEST, SIDE, Histogram, Tally
-from yardarm.compile.normalise import normalise
-from yardarm.compile.subject import ladders
+from yardarm.compile.calibration.calibrate import calibrate
+from yardarm.compile.calibration.histogram import FINEST, SIDE, Histogram, Tally
+from yardarm.compile.normalising.normalise import normalise
+from yardarm.compile.searching.subject import ladders
 
 STEP = events.Step(events.silent, "calibrate")
 values = st.lists(

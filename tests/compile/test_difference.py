@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from yardarm import datasets, events
 from yardarm.artifacts import Layout
-from yardarm.compile.difference import Departure, difference, grouped
+from yardarm.compile.explaining.difference import Departure, difference, grouped
 
 SCALE = 0.05
 

@@ -16,10 +16,12 @@ import pytest
 from onnx import ModelProto, numpy_helper
 
 from yardarm import datasets, profiles, project
-from yardarm.compile import agreement, compiled, importing, parity, sources, torch_library
-from yardarm.compile.normalise import normalise
+from yardarm.compile import compiled
+from yardarm.compile.normalising import agreement
+from yardarm.compile.normalising.normalise import normalise
 from yardarm.compile.session import Engine
-from yardarm.compile.sources import Imported, open_source
+from yardarm.compile.sources import importing, parity, torch_library
+from yardarm.compile.sources.opening import Imported, open_source
 from yardarm.errors import InvalidInput, Unsupported, VerificationFailed
 from yardarm.events import Event, Note
 from yardarm.project import Project
@@ -294,4 +296,4 @@ def test_an_onnx_file_has_no_gate_and_its_weights_count(tmp_path: Path, made: Pr
             {"y": np.tile(values, (2, 1))}, Engine(held.model).run(feed)
         )
     assert digests[0] != digests[1]
-    assert not sources.is_torch(of)
+    assert not opening.is_torch(of)

@@ -10,9 +10,9 @@ from onnx import ModelProto
 import odd_models
 from int8_graphs import answers, written
 from odd_models import TRAPS, feed, held, node, port, unshaped, weights
-from yardarm.compile import graphs
-from yardarm.compile.names import shorten
-from yardarm.compile.normalise import normalise
+from yardarm.compile.normalising import graphs
+from yardarm.compile.normalising.normalise import normalise
+from yardarm.compile.quantization.names import shorten
 
 
 def named(values: object) -> list[str]:

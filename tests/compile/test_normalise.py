@@ -15,9 +15,10 @@ import odd_models
 from odd_models import TRAPS, feed, held, node, port, weights
 from small_models import convolutions, images
 from yardarm import profiles
-from yardarm.compile import agreement, graphs, importing, operators
-from yardarm.compile.normalise import normalise
+from yardarm.compile.normalising import agreement, graphs
+from yardarm.compile.normalising.normalise import normalise
 from yardarm.compile.session import Engine
+from yardarm.compile.sources import importing, operators
 from yardarm.errors import InvalidInput, Unsupported, VerificationFailed
 
 LOADED = [profiles.load(name).runtime for name in profiles.names()]

@@ -12,10 +12,10 @@ import pytest
 from small_models import convolutions, images
 from yardarm import datasets, events
 from yardarm.artifacts import Layout
-from yardarm.compile import observe
-from yardarm.compile.calibrate import Observed, calibrate
-from yardarm.compile.normalise import normalise
-from yardarm.compile.observed import PORTIONS
+from yardarm.compile.calibration import observe
+from yardarm.compile.calibration.calibrate import Observed, calibrate
+from yardarm.compile.calibration.observed import PORTIONS
+from yardarm.compile.normalising.normalise import normalise
 from yardarm.store import Store
 
 MODEL = normalise(convolutions(), 13, 21, {"x:0": images(1, 4)})

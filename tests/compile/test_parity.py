@@ -12,8 +12,8 @@ from onnx import ModelProto, TensorProto
 
 from odd_models import feed, held, model, node, port, weights
 from yardarm.artifacts import Layout
-from yardarm.compile.parity import Compared, Parity
 from yardarm.compile.session import Arrays, Engine
+from yardarm.compile.sources.parity import Compared, Parity
 from yardarm.datasets import Dataset, open_dataset
 from yardarm.errors import VerificationFailed
 from yardarm.project import MetricSection
@@ -46,7 +46,7 @@ def compare(one: ModelProto, two: ModelProto, dataset: Dataset) -> Compared:
     )
 
     def trace(fed: Arrays) -> Iterator[tuple[str, np.ndarray]]:
-        from yardarm.compile.parity import exposed
+        from yardarm.compile.sources.parity import exposed
 
         yield from exposed(one, {"a", "b", "c"}, fed).items()
 

@@ -8,11 +8,11 @@ from onnx import TensorProto, helper
 
 from small_models import convolutions, images
 from yardarm.artifacts import Layout
-from yardarm.compile.attribution import Node, attribute, named
-from yardarm.compile.conversions import kernel_forms
-from yardarm.compile.kernels import Kernel, kernels, latencies, medians, profiled
-from yardarm.compile.profiling import Profile, Side, joined, profile
-from yardarm.compile.verdict import verdict
+from yardarm.compile.explaining.attribution import Node, attribute, named
+from yardarm.compile.explaining.conversions import kernel_forms
+from yardarm.compile.explaining.kernels import Kernel, kernels, latencies, medians, profiled
+from yardarm.compile.explaining.profiling import Profile, Side, joined, profile
+from yardarm.compile.explaining.verdict import verdict
 
 CHAIN = [
     ("first", "Conv", ["x", "w1"], ["a"]),

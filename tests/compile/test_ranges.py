@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnxruntime.quantization.calibrate import HistogramCollector
 
-from yardarm.compile import ranges
-from yardarm.compile.observed import Observed
+from yardarm.compile.calibration import ranges
+from yardarm.compile.calibration.observed import Observed
 
 values = st.lists(
     st.floats(-(2.0**127), 2.0**127, width=32, allow_nan=False)

@@ -13,10 +13,10 @@ from onnx import ModelProto, TensorProto, helper
 
 from int8_graphs import answers, constants, error, everything, kernels, plan, written
 from odd_models import held, model, node, port, unshaped, weights
-from yardarm.compile.forms import Form, ladder
-from yardarm.compile.forms import constants as known
-from yardarm.compile.forms import weights as of_node
-from yardarm.compile.quantize import represented
+from yardarm.compile.quantization.forms import Form, ladder
+from yardarm.compile.quantization.forms import constants as known
+from yardarm.compile.quantization.forms import weights as of_node
+from yardarm.compile.quantization.quantize import represented
 
 Feed = dict[str, np.ndarray]
 CLOSE = {"int8": 5e-4, "int8-dynamic": 2e-4, "int8-weights": 1e-4}  # of the outputs' mean square

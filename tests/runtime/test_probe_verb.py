@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from yardarm.compile.kernels import kernels
+from yardarm.compile.explaining.kernels import kernels
 from yardarm_runtime.probe import medians
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from yardarm.cli import console
 
 if TYPE_CHECKING:
-    from yardarm.compile.difference import Departure
-    from yardarm.compile.explanation import Explanation, Operators
-    from yardarm.compile.profiling import Cost, Island
+    from yardarm.compile.explaining.difference import Departure
+    from yardarm.compile.explaining.explanation import Explanation, Operators
+    from yardarm.compile.explaining.profiling import Cost, Island
 
 DEPARTURES, COSTS, ISLANDS = 12, 10, 4
 NAME = 24

@@ -1,7 +1,7 @@
 """From a model and data to a bundle: import, normalise, calibrate, search, verify."""
 
 from yardarm.compile.bundle import export
-from yardarm.compile.explanation import Explanation, explain
+from yardarm.compile.explaining.explanation import Explanation, explain
 from yardarm.compile.pipeline import Compiled, compile_bundle, compiled
 from yardarm.compile.session import Engine, joined
 

@@ -13,15 +13,15 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 import yardarm
 from yardarm import metrics
 from yardarm.artifacts import Descriptor, Estimate, Layout
-from yardarm.compile import importing, operators
-from yardarm.compile.budget import aim
-from yardarm.compile.forms import Form
-from yardarm.compile.names import Names
-from yardarm.compile.quantize import Plan, placed
-from yardarm.compile.scoring import Scored, Scorer
-from yardarm.compile.search import Found
-from yardarm.compile.sources import Imported
-from yardarm.compile.walk import Candidate
+from yardarm.compile.quantization.forms import Form
+from yardarm.compile.quantization.names import Names
+from yardarm.compile.quantization.quantize import Plan, placed
+from yardarm.compile.searching.budget import aim
+from yardarm.compile.searching.scoring import Scored, Scorer
+from yardarm.compile.searching.search import Found
+from yardarm.compile.searching.walk import Candidate
+from yardarm.compile.sources import importing, operators
+from yardarm.compile.sources.opening import Imported
 from yardarm.datasets import Dataset, Tensor
 from yardarm.digest import Digest
 from yardarm.metrics import GroupScore

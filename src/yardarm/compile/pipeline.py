@@ -12,22 +12,23 @@ from onnx import ModelProto
 
 from yardarm import datasets
 from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Probe
-from yardarm.compile import budget, importing, operators
 from yardarm.compile import bundle as bundles
-from yardarm.compile.costs import Costs, rates
+from yardarm.compile.calibration.observe import observe
+from yardarm.compile.calibration.observed import Observed
+from yardarm.compile.calibration.ranges import RULES, SYMMETRIC, Range, Rule
+from yardarm.compile.calibration.statistics import statistics
 from yardarm.compile.manifest import Sources, manifest, options, tools
-from yardarm.compile.normalise import normalise
-from yardarm.compile.observe import observe
-from yardarm.compile.observed import Observed
-from yardarm.compile.quantize import Plan, represented
-from yardarm.compile.ranges import RULES, SYMMETRIC, Range, Rule
-from yardarm.compile.scoring import Scorer
-from yardarm.compile.search import search
-from yardarm.compile.sensitivity import Data, Trials
+from yardarm.compile.normalising.normalise import normalise
+from yardarm.compile.quantization.quantize import Plan, represented
+from yardarm.compile.searching import budget
+from yardarm.compile.searching.costs import Costs, rates
+from yardarm.compile.searching.scoring import Scorer
+from yardarm.compile.searching.search import search
+from yardarm.compile.searching.sensitivity import Data, Trials
+from yardarm.compile.searching.subject import Subject
 from yardarm.compile.session import Engine
-from yardarm.compile.sources import Imported, is_torch, open_source
-from yardarm.compile.statistics import statistics
-from yardarm.compile.subject import Subject
+from yardarm.compile.sources import importing, operators
+from yardarm.compile.sources.opening import Imported, is_torch, open_source
 from yardarm.compile.verify import golden
 from yardarm.digest import Digest, of_json, short
 from yardarm.errors import Unsupported

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from yardarm.compile.scoring import Answers
+from yardarm.compile.searching.scoring import Answers
 from yardarm.compile.session import Arrays, Engine, joined
 from yardarm.datasets import Dataset
 from yardarm.errors import VerificationFailed

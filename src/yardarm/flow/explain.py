@@ -37,7 +37,7 @@ def explain_project(
 
     Raises:
         UsageError, InvalidInput, Busy: as `workspace` does, or `output` is in use.
-        YardarmError: as `yardarm.compile.compiled` and `yardarm.compile.explanation` do.
+        YardarmError: as `yardarm.compile.compiled` and `yardarm.compile.explain` do.
     """
     if output:
         check_target(output)

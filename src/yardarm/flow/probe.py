@@ -17,8 +17,8 @@ from google.protobuf.message import DecodeError
 
 from yardarm import datasets, deploy, measure
 from yardarm.artifacts import MEDIA_OCTETS, Descriptor, Layout
-from yardarm.compile import importing
-from yardarm.compile.kernels import kernels
+from yardarm.compile.explaining.kernels import kernels
+from yardarm.compile.sources import importing
 from yardarm.digest import Digest, of_bytes
 from yardarm.errors import Refused, VerificationFailed
 from yardarm.events import Note, Sink, silent

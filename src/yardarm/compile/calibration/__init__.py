@@ -1,0 +1,1 @@
+"""What values each tensor takes over the calibration set, and ranges from them."""

@@ -1,0 +1,1 @@
+"""Where a result departs from its original, and where its time goes."""

@@ -1,0 +1,1 @@
+"""The forms that a node can take, and graphs written in them."""

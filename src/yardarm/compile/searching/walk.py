@@ -1,0 +1,146 @@
+"""Candidates along a path of mixes: written, scored, and the first that meets the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from yardarm.artifacts import Estimate, Probe
+from yardarm.compile.quantization.forms import Form
+from yardarm.compile.quantization.names import Names, shorten
+from yardarm.compile.quantization.quantize import Plan, quantize
+from yardarm.compile.searching.budget import Figures, Verdict, aim, judged
+from yardarm.compile.searching.scoring import Scored, Scorer
+from yardarm.compile.searching.subject import Judge, Subject, ladders
+from yardarm.compile.session import Engine
+from yardarm.events import Step
+from yardarm.project import BudgetSection
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mix that was written and scored.
+
+    Attributes:
+        data: the file's bytes.
+        cost: of the profile's cost model, or measured, as a ratio to fp32.
+        error: mean squared error of the outputs on calibration samples, relative.
+    """
+
+    name: str
+    plan: Plan
+    data: bytes
+    names: Names
+    cost: float
+    error: float
+    scored: Scored
+    verdict: Verdict
+    latency_ms: float | None = None
+
+    @property
+    def drop(self) -> Estimate:
+        return self.scored.drop
+
+
+class Walk:
+    """Candidates along a path, written and scored when they are asked for."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        plan: Plan,
+        scorer: Scorer,
+        budget: BudgetSection,
+        *,
+        running: Step,
+        probe: Probe | None,
+    ) -> None:
+        self._subject, self._plan, self._scorer = subject, plan, scorer
+        self._budget, self._running, self._probe = budget, running, probe
+        self._judge = Judge(subject)
+        self._float_cost = subject.costs.of({})
+        self.tried: dict[int, Candidate] = {}
+
+    def first_that_meets(self, path: list[dict[str, Form]]) -> Candidate:
+        """The cheapest mix that meets the budget, as if every step made the file more exact;
+        else the nearest miss."""
+        low, high = 0, len(path) - 1
+        if self._at(path, low).verdict.meets:
+            return self._quickest(path)
+        self._at(path, high)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._at(path, middle).verdict.meets:
+                high = middle
+            else:
+                low = middle
+        return self._quickest(path)
+
+    def _quickest(self, path: list[dict[str, Form]]) -> Candidate:
+        meeting = [each for each in self.tried.values() if each.verdict.meets]
+        if not meeting:
+            return min(self.tried.values(), key=_distance)
+        if self._probe is not None and (known := self._only_weights()) is not None:
+            self.tried[-1] = known
+            meeting += [known] if known.verdict.meets else []
+        return min(meeting, key=lambda each: (self._time(each), each.cost, len(each.data)))
+
+    def _time(self, candidate: Candidate) -> float:
+        """As the device measured it, unless it is emulated: then its times mean nothing."""
+        asked = self._probe is not None and not self._probe.emulated
+        return candidate.latency_ms or 0.0 if asked else 0.0
+
+    def _only_weights(self) -> Candidate | None:
+        """Everything in float32 but for the weights: where int8 arithmetic does not pay."""
+        forms = {
+            name: Form.WEIGHTS
+            for name, offered in ladders(self._subject.model, set()).items()
+            if Form.WEIGHTS in offered
+        }
+        return self._made("int8 weights alone", forms) if forms else None
+
+    def _at(self, path: list[dict[str, Form]], place: int) -> Candidate:
+        if place not in self.tried:
+            steps = "1 step" if place == 1 else f"{place} steps"
+            name = "fastest" if place == 0 else f"{steps} more exact"
+            name = "fp32" if all(f is Form.FP32 for f in path[place].values()) else name
+            self.tried[place] = self._made(name, path[place])
+        return self.tried[place]
+
+    def _made(self, name: str, forms: Mapping[str, Form]) -> Candidate:
+        plan = replace(self._plan, forms=forms)
+        short, names = shorten(quantize(self._subject.model, plan))
+        data: bytes = short.SerializeToString(deterministic=True)
+        engine = Engine(short, layout=self._subject.evaluation.dataset.layout)
+        scored = self._scorer.score(engine, self._running, aim(self._budget))
+        probe = self._probe
+        figures = Figures(
+            self._scorer.metric.name,
+            scored.comparison,
+            self._scorer.by_group(scored) if scored.complete else (),
+            len(data),
+            probe.p99_ms(data) if probe and not probe.emulated else None,
+        )
+        return Candidate(
+            name=name,
+            plan=plan,
+            data=data,
+            names=names,
+            cost=self._subject.costs.of(forms) / self._float_cost,
+            error=self._judge.error(plan),
+            scored=scored,
+            verdict=_verdict(scored, figures, self._budget),
+            latency_ms=probe.latency_ms(data) if probe else None,
+        )
+
+
+def _verdict(scored: Scored, figures: Figures, budget: BudgetSection) -> Verdict:
+    if scored.answers.broken:
+        return Verdict((f"outputs {', '.join(scored.answers.broken)} are NaN or infinite",))
+    return judged(figures, budget)
+
+
+def _distance(candidate: Candidate) -> tuple[int, int, float]:
+    """How far from the budget: how much is missed, then by how much the metric fell."""
+    verdict = candidate.verdict
+    return len(verdict.missed), len(verdict.undecided), candidate.drop.value
