@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 import yardarm
 from yardarm import metrics
-from yardarm.artifacts import Descriptor, Estimate, Layout
+from yardarm.artifacts import Descriptor, Layout
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.names import Names
 from yardarm.compile.quantization.quantize import Plan, placed
@@ -52,6 +52,7 @@ def manifest(
     model: Descriptor,
     scorer: Scorer,
     found: Found,
+    scored: Scored,
 ) -> dict[str, Any]:
     """The `manifest.json` of a bundle.
 
@@ -59,6 +60,7 @@ def manifest(
         original: the model as it was read; its names and shapes are what users know.
         prepared: the normalised model, whose nodes the forms are for.
         model: the written file's blob.
+        scored: what it answers.
     """
     chosen = found.chosen
     return {
@@ -85,7 +87,7 @@ def manifest(
             "size": model.size,
             "opset": importing.opset(prepared),
         },
-        "accuracy": _accuracy(scorer, chosen.scored),
+        "accuracy": _accuracy(scorer, scored),
         "budget": asdict(chosen.verdict),
         "search": _search(found, project.budget),
         "sensitivity": _sensitivity(found, prepared),
@@ -136,8 +138,8 @@ def _candidate(candidate: Candidate, best: bool) -> dict[str, Any]:
         "name": candidate.name,
         "forms": {form.value: forms.count(form) for form in Form},
         "error": _number(candidate.error),
-        "drop": _estimate(candidate.drop),
-        "complete": candidate.scored.complete,
+        "drop": asdict(candidate.drop) if candidate.drop else None,
+        "complete": candidate.scored is not None and candidate.scored.complete,
         "size": len(candidate.data),
         "cost": candidate.cost,
         "meets": candidate.verdict.meets,
@@ -147,7 +149,9 @@ def _candidate(candidate: Candidate, best: bool) -> dict[str, Any]:
 
 def _pareto(candidates: tuple[Candidate, ...]) -> set[str]:
     """Those that no other one beats in drop, size and cost at once."""
-    points = {each.name: (each.drop.value, len(each.data), each.cost) for each in candidates}
+    points = {
+        each.name: (each.drop.value, len(each.data), each.cost) for each in candidates if each.drop
+    }
     return {
         name
         for name, point in points.items()
@@ -175,10 +179,6 @@ def _sensitivity(found: Found, prepared: ModelProto) -> list[dict[str, Any]]:
 def _number(value: float) -> float | None:
     """JSON has no word for infinity."""
     return value if np.isfinite(value) else None
-
-
-def _estimate(estimate: Estimate) -> dict[str, Any]:
-    return asdict(estimate)
 
 
 def _names(names: Names) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +198,8 @@ class _Compiler:
             prepared=prepared,
             model=model,
             scorer=scorer,
-            found=replace(found, chosen=replace(found.chosen, scored=scored)),
+            found=found,
+            scored=scored,
         )
         inputs = [tensor.name for tensor in importing.inputs(original)]
         ranges = represented(prepared, found.chosen.plan)

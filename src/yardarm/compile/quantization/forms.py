@@ -79,6 +79,12 @@ def ladder(node: NodeProto, known: Mapping[str, TensorProto]) -> tuple[Form, ...
     return (*(form for form in forms if _possible(node, form, known)), Form.FP32)
 
 
+def plain(node: NodeProto) -> bool:
+    """A Gemm that is a product and a sum, nothing turned or multiplied besides."""
+    usual = {"transA": 0.0, "alpha": 1.0, "beta": 1.0}
+    return all(_attribute(node, name, value) == value for name, value in usual.items())
+
+
 def _places(node: NodeProto) -> tuple[tuple[int, int], ...]:
     if node.op_type == "Gemm":
         return ((1, 0 if _attribute(node, "transB", 0) else 1),)
@@ -101,8 +107,7 @@ def _computes(node: NodeProto, known: Mapping[str, TensorProto]) -> bool:
 
 def _possible(node: NodeProto, form: Form, known: Mapping[str, TensorProto]) -> bool:
     if form is Form.DYNAMIC and node.op_type == "Gemm":
-        plain = {"transA": 0.0, "alpha": 1.0, "beta": 1.0}
-        return all(_attribute(node, name, usual) == usual for name, usual in plain.items())
+        return plain(node)
     if form is Form.DYNAMIC and node.op_type == "MatMul":
         return len(known[node.input[1]].dims) == 2
     if form is Form.DYNAMIC and node.op_type == "LSTM":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from yardarm import metrics
@@ -51,6 +51,11 @@ def judged(figures: Figures, budget: BudgetSection) -> Verdict:
     """
     missed = [*_drop_missed(figures, budget), *_others(figures, budget)]
     return Verdict(tuple(missed), tuple(_undecided(figures, budget)) if not missed else ())
+
+
+def accurate(figures: Figures, budget: BudgetSection) -> bool:
+    """Whether accuracy is within the budget, whatever size and latency are."""
+    return judged(replace(figures, size=0, latency_ms=None), budget).meets
 
 
 def aim(budget: BudgetSection) -> float:

@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from yardarm.compile.calibration.ranges import Range
 from yardarm.compile.quantization import encode
-from yardarm.compile.quantization.forms import Form, constants, weights
+from yardarm.compile.quantization.forms import Form, constants, plain, weights
 from yardarm.compile.quantization.quantize import Plan
 from yardarm.compile.searching.sensitivity import Data, Trials, spread
 from yardarm.compile.searching.variants import Rounded
@@ -82,6 +82,7 @@ def bias_shifts(model: ModelProto, plan: Plan, dataset: Dataset) -> dict[str, ND
         node
         for node in model.graph.node
         if node.op_type in ("Conv", "Gemm")
+        and plain(node)
         and plan.forms.get(node.name, Form.FP32) is not Form.FP32
         and list(weights(node, known)) == [node.input[1]]
         and (len(node.input) < 3 or not node.input[2] or _vector(known.get(node.input[2])))

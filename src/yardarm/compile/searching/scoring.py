@@ -15,6 +15,7 @@ from yardarm import metrics
 from yardarm.artifacts import Estimate
 from yardarm.compile.session import Arrays, Engine, joined
 from yardarm.datasets import Dataset
+from yardarm.errors import InvalidInput, VerificationFailed
 from yardarm.events import Step
 from yardarm.metrics import Comparison, GroupScore
 from yardarm.project import Project
@@ -73,6 +74,7 @@ class Scorer:
 
     Raises:
         InvalidInput: labels, groups or outputs don't fit the metric.
+        VerificationFailed: the original answers NaN or infinity.
         Unsupported: onnxruntime can't load the original.
     """
 
@@ -92,6 +94,7 @@ class Scorer:
             self.before.add(answers, self._names)
             done += original.samples(feed)
             step.advance(done, dataset.samples, "samples")
+        _check_finite(self.before, "the original model")
         self._truth = self.before.scored
         metrics.judge(self.metric, self._truth, self.labels)  # misfits are told at once
 
@@ -103,17 +106,22 @@ class Scorer:
         """Run a candidate over the set.
 
         Args:
-            hopeless: give up as soon as the drop is above this with confidence.
+            hopeless: give up as soon as the drop is above this with confidence, even if nothing
+                were lost on the samples to come: sets are often sorted.
+
+        Raises:
+            VerificationFailed: NaN or infinity is answered.
         """
         answers, done, check = Answers(), 0, FIRST
         for feed, found in engine.over(self._dataset, self._dataset.layout.size):
             answers.add(found, self._names)
+            _check_finite(answers, "the compiled model")
             done += engine.samples(feed)
             step.advance(done, self.samples, "samples")
             if hopeless is not None and check <= done < self.samples:
                 check *= 2
-                so_far = self._compare(answers, done)
-                if so_far.drop.low > hopeless:
+                so_far = self._so_far(answers, done)
+                if so_far and so_far.drop.low * done > hopeless * self.samples:
                     return Scored(so_far, answers, complete=False)
         return Scored(self._compare(answers, done), answers, complete=True)
 
@@ -128,7 +136,20 @@ class Scorer:
         """The original's scored outputs."""
         return self._truth
 
+    def _so_far(self, answers: Answers, samples: int) -> Comparison | None:
+        """None where so few can't be compared: all of one class, or of one cluster."""
+        try:
+            return self._compare(answers, samples)
+        except InvalidInput:
+            return None
+
     def _compare(self, answers: Answers, samples: int) -> Comparison:
         before = {name: values[:samples] for name, values in self._truth.items()}
         clusters = self._clusters[:samples] if self._clusters is not None else None
         return metrics.compare(self.metric, before, answers.scored, self.labels[:samples], clusters)
+
+
+def _check_finite(answers: Answers, whose: str) -> None:
+    if answers.broken:
+        names = ", ".join(answers.broken)
+        raise VerificationFailed(f"{whose} answers NaN or infinity", where=f"outputs {names}")

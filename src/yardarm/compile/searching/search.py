@@ -8,6 +8,7 @@ path alone; ranges, repairs and the order of nodes come from how the outputs cha
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -162,11 +163,11 @@ def _path(
 def _more_exact(
     node: str, forms: tuple[Form, ...], now: Form, errors: Mapping[tuple[str, Form], float]
 ) -> Form:
-    """The next form that errs at most half as much."""
-    most = errors.get((node, now), 0.0) / 2
+    """The next form that errs at most half as much, and not without bounds."""
+    most = min(errors.get((node, now), 0.0) / 2, sys.float_info.max)
     later = forms[forms.index(now) + 1 :]
     return next((form for form in later if errors.get((node, form), 0.0) <= most), Form.FP32)
 
 
 def _told(chosen: Candidate) -> str:
-    return f"{chosen.name}, drop {chosen.drop.value:.4f}"
+    return chosen.name + (f", drop {chosen.drop.value:.4f}" if chosen.drop else "")

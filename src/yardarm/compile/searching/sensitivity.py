@@ -193,9 +193,10 @@ def _settled(sums: Sequence[_Sum]) -> bool:
     count = len(sums[0].errors)
     if count < 4 or count % 2:
         return False
-    whole = np.array([kept.error for kept in sums])
-    half = np.array([float(np.mean(kept.errors[: count // 2])) for kept in sums])
-    matters = whole > 0.01 * whole.max()
+    finite = [kept for kept in sums if np.isfinite(kept.error)]  # the others are told already
+    whole = np.array([kept.error for kept in finite])
+    half = np.array([float(np.mean(kept.errors[: count // 2])) for kept in finite])
+    matters = whole > 0.01 * whole.max(initial=0.0)
     return bool(np.all(np.abs(half - whole)[matters] <= SETTLED * whole[matters]))
 
 
@@ -222,4 +223,6 @@ def _drop(whole: _Sum, kept: _Sum, metric: MetricSection | None) -> float | None
     if metric is None or not whole.scores or not kept.scores:
         return None
     loss = float(np.mean(whole.scores) - np.mean(kept.scores))
+    if not np.isfinite(loss):
+        return None
     return -loss if metric.better_when_lower else loss

@@ -69,7 +69,7 @@ def length(model: ModelProto, variant: Variant | Rounded) -> int:
     if isinstance(variant, Rounded):
         return _behind(model, {variant.tensor})
     start = next(each for each in model.graph.node if each.name == variant.node)
-    return 1 + _behind(model, set(start.output))
+    return 1 + _behind(model, {name for name in start.output if name})
 
 
 def _branch(
@@ -156,7 +156,7 @@ def _behind(model: ModelProto, changed: set[str]) -> int:
     count = 0
     for node in model.graph.node:
         if _reads(node, changed):
-            changed |= set(node.output)
+            changed |= {name for name in node.output if name}
             count += 1
     return count
 

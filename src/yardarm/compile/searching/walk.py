@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -9,10 +10,11 @@ from yardarm.artifacts import Estimate, Probe
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.names import Names, shorten
 from yardarm.compile.quantization.quantize import Plan, quantize
-from yardarm.compile.searching.budget import Figures, Verdict, aim, judged
+from yardarm.compile.searching.budget import Figures, Verdict, accurate, aim, judged
 from yardarm.compile.searching.scoring import Scored, Scorer
 from yardarm.compile.searching.subject import Judge, Subject, ladders
 from yardarm.compile.session import Engine
+from yardarm.errors import VerificationFailed
 from yardarm.events import Step
 from yardarm.project import BudgetSection
 
@@ -25,6 +27,8 @@ class Candidate:
         data: the file's bytes.
         cost: of the profile's cost model, or measured, as a ratio to fp32.
         error: mean squared error of the outputs on calibration samples, relative.
+        scored: None where it doesn't run, or answers NaN or infinity.
+        exact: as far as accuracy goes it meets the budget.
     """
 
     name: str
@@ -33,13 +37,14 @@ class Candidate:
     names: Names
     cost: float
     error: float
-    scored: Scored
+    scored: Scored | None
     verdict: Verdict
+    exact: bool
     latency_ms: float | None = None
 
     @property
-    def drop(self) -> Estimate:
-        return self.scored.drop
+    def drop(self) -> Estimate | None:
+        return self.scored.drop if self.scored else None
 
 
 class Walk:
@@ -62,24 +67,23 @@ class Walk:
         self.tried: dict[int, Candidate] = {}
 
     def first_that_meets(self, path: list[dict[str, Form]]) -> Candidate:
-        """The cheapest mix that meets the budget, as if every step made the file more exact;
-        else the nearest miss."""
+        """The cheapest mix that meets the budget, as if every step made the file more exact,
+        larger and slower; else the nearest miss."""
         low, high = 0, len(path) - 1
-        if self._at(path, low).verdict.meets:
-            return self._quickest(path)
-        self._at(path, high)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._at(path, middle).verdict.meets:
-                high = middle
-            else:
-                low = middle
-        return self._quickest(path)
+        if not self._at(path, low).exact:
+            self._at(path, high)
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self._at(path, middle).exact:
+                    high = middle
+                else:
+                    low = middle
+        return self._quickest()
 
-    def _quickest(self, path: list[dict[str, Form]]) -> Candidate:
+    def _quickest(self) -> Candidate:
         meeting = [each for each in self.tried.values() if each.verdict.meets]
         if not meeting:
-            return min(self.tried.values(), key=_distance)
+            return min(self.tried.values(), key=self._distance)
         if self._probe is not None and (known := self._only_weights()) is not None:
             self.tried[-1] = known
             meeting += [known] if known.verdict.meets else []
@@ -112,15 +116,14 @@ class Walk:
         short, names = shorten(quantize(self._subject.model, plan))
         data: bytes = short.SerializeToString(deterministic=True)
         engine = Engine(short, layout=self._subject.evaluation.dataset.layout)
-        scored = self._scorer.score(engine, self._running, aim(self._budget))
         probe = self._probe
-        figures = Figures(
-            self._scorer.metric.name,
-            scored.comparison,
-            self._scorer.by_group(scored) if scored.complete else (),
-            len(data),
-            probe.p99_ms(data) if probe and not probe.emulated else None,
-        )
+        scored: Scored | None = None
+        try:
+            scored = self._scorer.score(engine, self._running, aim(self._budget))
+            figures = self._figures(scored, data)
+            verdict, exact = judged(figures, self._budget), accurate(figures, self._budget)
+        except VerificationFailed as failure:
+            verdict, exact = Verdict((f"{failure.where}: {failure.what}",)), False
         return Candidate(
             name=name,
             plan=plan,
@@ -129,18 +132,24 @@ class Walk:
             cost=self._subject.costs.of(forms) / self._float_cost,
             error=self._judge.error(plan),
             scored=scored,
-            verdict=_verdict(scored, figures, self._budget),
+            verdict=verdict,
+            exact=exact,
             latency_ms=probe.latency_ms(data) if probe else None,
         )
 
+    def _figures(self, scored: Scored, data: bytes) -> Figures:
+        probe = self._probe
+        return Figures(
+            self._scorer.metric.name,
+            scored.comparison,
+            self._scorer.by_group(scored) if scored.complete else (),
+            len(data),
+            probe.p99_ms(data) if probe and not probe.emulated else None,
+        )
 
-def _verdict(scored: Scored, figures: Figures, budget: BudgetSection) -> Verdict:
-    if scored.answers.broken:
-        return Verdict((f"outputs {', '.join(scored.answers.broken)} are NaN or infinite",))
-    return judged(figures, budget)
-
-
-def _distance(candidate: Candidate) -> tuple[int, int, float]:
-    """How far from the budget: how much is missed, then by how much the metric fell."""
-    verdict = candidate.verdict
-    return len(verdict.missed), len(verdict.undecided), candidate.drop.value
+    def _distance(self, candidate: Candidate) -> tuple[float, ...]:
+        """How far from the budget: how much is missed, then by how much the metric fell too
+        far, then how large the file is."""
+        verdict, drop = candidate.verdict, candidate.drop
+        beyond = max(0.0, drop.value - aim(self._budget)) if drop else math.inf
+        return len(verdict.missed), len(verdict.undecided), beyond, len(candidate.data)
