@@ -20,7 +20,7 @@ from yardarm.compile import compiled
 from yardarm.compile.normalising import agreement
 from yardarm.compile.normalising.normalise import normalise
 from yardarm.compile.session import Engine
-from yardarm.compile.sources import importing, parity, torch_library
+from yardarm.compile.sources import importing, opening, parity, torch_library
 from yardarm.compile.sources.opening import Imported, open_source
 from yardarm.errors import InvalidInput, Unsupported, VerificationFailed
 from yardarm.events import Event, Note
