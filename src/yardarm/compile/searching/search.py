@@ -2,8 +2,9 @@
 
 Nodes start in the form that costs least. Where the written file loses too much, nodes go to more
 exact forms, those first that disturb the outputs most, until the budget is met: a path of mixes
-of growing cost on which the first that meets it is found by halving. Labels are looked at on that
-path alone; ranges, repairs and the order of nodes come from how the outputs change.
+of growing cost on which the first that meets it is found by halving. Where its outputs still
+differ much, a few steps more are taken. Labels are looked at on that path alone; ranges, repairs
+and the order of nodes come from how the outputs change.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def search(
     with step(sink, "search", "search the mix") as running:
         walk = Walk(subject, plan, scorer, budget, running=running, probe=probe)
         path = _path(plan.forms, choices, effects)
-        chosen = walk.first_that_meets(path)
+        chosen = walk.best(path)
         running.detail = f"{len(walk.tried)} mixes scored, {_told(chosen)}"
     return Found(chosen, tuple(walk.tried.values()), effects, rule, mended)
 

@@ -18,6 +18,10 @@ from yardarm.errors import VerificationFailed
 from yardarm.events import Step
 from yardarm.project import BudgetSection
 
+ALIKE = 1e-3  # error of the outputs, relative to their mean square, from which on it is enough
+DEARER, LARGER = 1.25, 1.05  # what more exactness than the budget asks for may cost
+TRIALS = 12
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -66,33 +70,57 @@ class Walk:
         self._float_cost = subject.costs.of({})
         self.tried: dict[int, Candidate] = {}
 
-    def first_that_meets(self, path: list[dict[str, Form]]) -> Candidate:
-        """The cheapest mix that meets the budget, as if every step made the file more exact,
-        larger and slower; else the nearest miss."""
-        low, high = 0, len(path) - 1
-        if not self._at(path, low).exact:
-            self._at(path, high)
-            while high - low > 1:
-                middle = (low + high) // 2
-                if self._at(path, middle).exact:
-                    high = middle
-                else:
-                    low = middle
-        return self._quickest()
-
-    def _quickest(self) -> Candidate:
-        meeting = [each for each in self.tried.values() if each.verdict.meets]
-        if not meeting:
+    def best(self, path: list[dict[str, Form]]) -> Candidate:
+        """The cheapest mix that meets the budget, or one not much dearer that answers more
+        alike; where none meets it, the nearest miss."""
+        first = self._first_that_meets(path)
+        if first is None:
             return min(self.tried.values(), key=self._distance)
-        if self._probe is not None and (known := self._only_weights()) is not None:
+        chosen = self._at(path, self._more_alike(path, first))
+        meeting = [each for each in (chosen, self._at(path, first)) if each.verdict.meets][:1]
+        if self._timed and (known := self._only_weights()) is not None:
             self.tried[-1] = known
             meeting += [known] if known.verdict.meets else []
-        return min(meeting, key=lambda each: (self._time(each), each.cost, len(each.data)))
+        return min(meeting, key=lambda each: (self._time(each), each.cost))
+
+    def _first_that_meets(self, path: list[dict[str, Form]]) -> int | None:
+        """By halving, as if every step made the file more exact, larger and slower: the first
+        that is exact enough is the one that may meet all of it."""
+        low, high = 0, len(path) - 1
+        if self._at(path, low).exact:
+            high = low
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._at(path, middle).exact:
+                high = middle
+            else:
+                low = middle
+        return high if self._at(path, high).verdict.meets else None
+
+    def _more_alike(self, path: list[dict[str, Form]], first: int) -> int:
+        """A drop within the budget on some samples is no proof for others: where outputs still
+        differ much, a little time is spent on exactness, and no size."""
+        start = self._at(path, first)
+        errors = {first: start.error}
+        costs = self._subject.costs
+        dearest = DEARER * start.cost * self._float_cost
+        near = [at for at in range(first + 1, len(path)) if costs.of(path[at]) <= dearest]
+        for at in near[:: max(1, -(-len(near) // TRIALS))]:
+            if min(errors.values()) <= ALIKE:
+                break
+            plan = replace(self._plan, forms=path[at])
+            short, _ = shorten(quantize(self._subject.model, plan))
+            if short.ByteSize() <= LARGER * len(start.data):
+                errors[at] = self._judge.error(plan)
+        return min(errors, key=lambda at: errors[at])
+
+    @property
+    def _timed(self) -> bool:
+        """A device told the candidates' times, and a real one: emulated times mean nothing."""
+        return self._probe is not None and not self._probe.emulated
 
     def _time(self, candidate: Candidate) -> float:
-        """As the device measured it, unless it is emulated: then its times mean nothing."""
-        asked = self._probe is not None and not self._probe.emulated
-        return candidate.latency_ms or 0.0 if asked else 0.0
+        return candidate.latency_ms or 0.0 if self._timed else 0.0
 
     def _only_weights(self) -> Candidate | None:
         """Everything in float32 but for the weights: where int8 arithmetic does not pay."""
@@ -144,7 +172,7 @@ class Walk:
             scored.comparison,
             self._scorer.by_group(scored) if scored.complete else (),
             len(data),
-            probe.p99_ms(data) if probe and not probe.emulated else None,
+            probe.p99_ms(data) if probe and self._timed else None,
         )
 
     def _distance(self, candidate: Candidate) -> tuple[float, ...]:
