@@ -46,6 +46,13 @@ def uses(graph: GraphProto) -> Counter[str]:
     return found
 
 
+def reads(node: NodeProto) -> Iterator[str]:
+    """What a node reads, then what the graphs inside of it mention."""
+    yield from node.input
+    for body in bodies(node):
+        yield from uses(body)
+
+
 def producers(graph: GraphProto) -> dict[str, NodeProto]:
     """The node that makes each tensor of this graph."""
     return {name: node for node in graph.node for name in node.output if name}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from onnx import ModelProto, NodeProto, TensorProto
 
 from yardarm.compile.calibration.ranges import Range
+from yardarm.compile.normalising import graphs
 from yardarm.compile.quantization.forms import Form, constants
 
 # What moves values without computing can do so in int8, between nodes that compute in it.
@@ -71,7 +72,7 @@ def place(
         name
         for node in nodes
         if node.name not in static | movers
-        for name in node.input
+        for name in graphs.reads(node)
         if name in produced
     }
     for name in sorted(wanted - produced):
@@ -85,10 +86,10 @@ def activations(node: NodeProto, known: Mapping[str, TensorProto]) -> list[str]:
 
 
 def readers_of(model: ModelProto) -> dict[str, list[NodeProto]]:
-    """The nodes that read a tensor."""
+    """The nodes that read a tensor, also those that do so in a body of theirs."""
     found: dict[str, list[NodeProto]] = {}
     for node in model.graph.node:
-        for name in node.input:
+        for name in graphs.reads(node):
             found.setdefault(name, []).append(node)
     return found
 

@@ -114,6 +114,9 @@ class _Writer:
             user_named = produced and name in self._finals  # the pair's end has the user's name
             if name in self._placed.pairs and (inside or produced) and not user_named:
                 fresh.input[position] = f"{name}/float"
+        rounded = {name: f"{name}/float" for name in self._placed.produced - self._finals}
+        for body in graphs.bodies(fresh):
+            graphs.rename(body, rounded)
 
     def _pair(self, name: str) -> None:
         if name not in self._placed.pairs:
@@ -148,7 +151,7 @@ class _Writer:
     def _upright(
         self, fresh: NodeProto, name: str, values: NDArray[np.int8], scale: NDArray[np.float32]
     ) -> str:
-        """Weights of a Gemm with outputs as columns: onnxruntime keeps those in int8, and
+        """Weights of a Gemm with outputs as columns: onnxruntime mostly keeps those in int8, and
         dequantizes others whole for every inference."""
         kept = [held for held in fresh.attribute if held.name != "transB"]
         del fresh.attribute[:]

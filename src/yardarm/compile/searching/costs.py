@@ -85,9 +85,12 @@ class Costs:
         if not products:
             width = 2 if form is Form.STATIC or node.name in placed.movers else 1
             return float(rates.node + moved / (rates.elements * width))
-        held = sum(math.prod(known[name].dims) for name in weights(node, known))
+        shapes = [known[name].dims for name in weights(node, known)]
+        held = sum(map(math.prod, shapes))
         fast = form in (Form.STATIC, Form.DYNAMIC) or (
-            form is Form.WEIGHTS and node.op_type in ("MatMul", "Gemm")
+            form is Form.WEIGHTS
+            and node.op_type in ("MatMul", "Gemm")
+            and all(len(dims) == 2 for dims in shapes)
         )  # onnxruntime keeps such weights in int8 and quantizes inputs blockwise
         arithmetic: float = products / (rates.int8_products if fast else rates.float_products)
         loading = held * (4 if form is Form.FP32 else 1) / rates.bytes
