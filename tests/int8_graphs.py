@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import ModelProto, helper, numpy_helper
 
 from yardarm.artifacts import Layout
@@ -55,8 +56,12 @@ def written(
     return quantize(model, plan(model, forms, feed, **choice))
 
 
-def answers(model: ModelProto, feed: Feed) -> dict[str, np.ndarray]:
-    return Engine(model, layout=AS_IT_IS).once(feed)
+def answers(model: ModelProto, feed: Feed, *, literally: bool = False) -> dict[str, np.ndarray]:
+    """`literally`: node by node as they are written; else as onnxruntime fuses them."""
+    options = settings()
+    if literally:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return Engine(model, options, layout=AS_IT_IS).once(feed)
 
 
 def error(expected: Feed, found: Feed) -> float:
@@ -70,7 +75,6 @@ def kernels(model: ModelProto) -> Counter[str]:
     """The operators that onnxruntime runs, with int8 as on ARM."""
     with tempfile.TemporaryDirectory() as folder:
         options = settings()
-        options.add_session_config_entry("session.qdqisint8allowed", "1")
         options.optimized_model_filepath = str(Path(folder) / "model.onnx")
         Engine(model, options, layout=AS_IT_IS)
         found = onnx.load(options.optimized_model_filepath)
