@@ -13,7 +13,7 @@ from onnx import ModelProto, helper
 import odd_models
 from int8_graphs import FORMS, answers, plan, ranges, written
 from odd_models import held, node, port, unshaped, weights
-from yardarm import datasets, metrics
+from yardarm import datasets
 from yardarm.artifacts import Layout
 from yardarm.compile.quantization.quantize import Plan
 from yardarm.compile.searching import sensitivity
@@ -246,4 +246,3 @@ def test_samples_come_from_everywhere(planted: tuple[ModelProto, Plan, Data]) ->
     ]
     assert len(chosen) == 4
     assert places[-1] >= 80
-    assert metrics.wanted(MetricSection(), ("y",)) == ("y",)
