@@ -118,7 +118,7 @@ class BudgetSection(_Section):
     )
     max_group_drop: Annotated[float, Field(ge=0)] | None = Field(
         None,
-        description="largest loss of the metric in any of the groups of data.groups",
+        description="largest measured loss of the metric in any of the groups of data.groups",
         examples=[0.02],
     )
     max_latency_ms: Annotated[float, Field(gt=0)] | None = Field(

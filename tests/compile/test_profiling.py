@@ -232,7 +232,7 @@ def test_a_real_function_loses_no_time_and_stays_one_node() -> None:
         (
             38,
             66,
-            "int8 is 74 % slower than fp32: 53 % of its time is converting between int8 and "
+            "int8 is 74 % slower than fp32: 53 % of the whole time is converting between int8 and "
             "float around 2 nodes that compute in float (1 Conv, 1 HardSwish).",
         ),
         (38, 114, "int8 takes 3.0 times as long as fp32: 53 % of"),

@@ -42,7 +42,7 @@ def test_candidates_are_told_with_what_they_cost_and_lose(page: str) -> None:
     assert "Taken: 3, four in fp32." in told
     assert "Costs: bytes and multiplications, not measured." in told
     span = f"{figures.MINUS}0.10 to 1.10"
-    assert f"3 four in fp32 (taken) yes 0.50 {span} 0.300 MB 80.0 % 50 int8, 45 fp32" in told
+    assert f"3 four in fp32 (taken) yes 0.50 {span} 0.300 MB 80.0 % 0.005 50 int8, 45 fp32" in told
     nothing = figures.MISSING
     assert f"6 given up early no {nothing} {nothing} 0.190 MB 50.0 %" in told
 

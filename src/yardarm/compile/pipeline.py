@@ -31,8 +31,8 @@ from yardarm.compile.sources import importing, operators
 from yardarm.compile.sources.opening import Imported, is_torch, open_source
 from yardarm.compile.verify import golden
 from yardarm.digest import Digest, of_json, short
-from yardarm.errors import Unsupported
-from yardarm.events import Sink, step
+from yardarm.errors import InvalidInput, Unsupported
+from yardarm.events import Note, Sink, step
 from yardarm.profiles import Profile
 from yardarm.project import Project
 from yardarm.store import Store
@@ -115,6 +115,12 @@ def _sources(project: Project, profile: Profile, sink: Sink) -> Sources:
     datasets.check_labels(evaluation, project.data.labels)
     if project.data.groups:
         datasets.check_groups(evaluation, project.data.groups)
+    elif project.budget.max_group_drop is not None:
+        raise InvalidInput(
+            "max_group_drop bounds the loss of groups, and there are none",
+            where="yardarm.toml: budget.max_group_drop",
+            hint="name their array as `groups` under [data]",
+        )
     if project.data.clusters:
         datasets.check_groups(evaluation, project.data.clusters, "clusters")
     budget.check_decidable(project.metric, evaluation.samples, project.budget)
@@ -204,6 +210,8 @@ class _Compiler:
         inputs = [tensor.name for tensor in importing.inputs(original)]
         ranges = represented(prepared, found.chosen.plan)
         seen = statistics(observed, ranges, inputs, _rules(subject, ranges, self.profile))
+        if seen["audit"]["enough"] is False:
+            self.sink(Note(f"calibration: {seen['audit']['verdict']}"))
         times = {each.name: each.latency_ms for each in found.candidates}
         known = {name: latency for name, latency in times.items() if latency is not None}
         return bundles.put(self.store, model, body, seen, witnesses), known

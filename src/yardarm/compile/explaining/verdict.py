@@ -44,7 +44,7 @@ def _converting(profile: Profile) -> tuple[float, str]:
     changed = [cost for cost in profile.costs if cost.convert_us + cost.unpack_us]
     spent = sum(cost.convert_us + cost.unpack_us for cost in changed)
     around = [cost for cost in changed if cost.runs == "fp32"]
-    said = f"{_percent(spent / whole)} of its time is converting between int8 and float"
+    said = f"{_percent(spent / whole)} of the whole time is converting between int8 and float"
     if around:
         said += f" around {_nodes(around)} in float ({_operators(around)})"
     return (spent if spent >= SMALL * whole else 0.0), said

@@ -10,7 +10,7 @@ and the order of nodes come from how the outputs change.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, replace
 
 from yardarm.artifacts import Probe
@@ -66,12 +66,12 @@ def search(
         running.detail = f"ranges by {rule}" + "".join(f", {each}" for each in mended)
     with step(sink, "sensitivity", "sensitivity") as running:
         effects = _effects(subject, choices, plan, scorer, running)
-        running.detail = f"{len(effects)} changes of {len(choices)} nodes"
+        running.detail = f"{_count(effects, 'change')} of {_count(choices, 'node')}"
     with step(sink, "search", "search the mix") as running:
         walk = Walk(subject, plan, scorer, budget, running=running, probe=probe)
         path = _path(plan.forms, choices, effects)
         chosen = walk.best(path)
-        running.detail = f"{len(walk.tried)} mixes scored, {_told(chosen)}"
+        running.detail = f"{_mixes(walk.tried)} scored, {_told(chosen)}"
     return Found(chosen, tuple(walk.tried.values()), effects, rule, mended)
 
 
@@ -168,6 +168,14 @@ def _more_exact(
     most = min(errors.get((node, now), 0.0) / 2, sys.float_info.max)
     later = forms[forms.index(now) + 1 :]
     return next((form for form in later if errors.get((node, form), 0.0) <= most), Form.FP32)
+
+
+def _count(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
+
+
+def _mixes(tried: Sized) -> str:
+    return "1 mix" if len(tried) == 1 else f"{len(tried)} mixes"
 
 
 def _told(chosen: Candidate) -> str:

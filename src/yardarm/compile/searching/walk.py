@@ -75,13 +75,20 @@ class Walk:
         alike; where none meets it, the nearest miss."""
         first = self._first_that_meets(path)
         if first is None:
-            return min(self.tried.values(), key=self._distance)
+            return self._small() or min(self.tried.values(), key=self._distance)
         chosen = self._at(path, self._more_alike(path, first))
         meeting = [each for each in (chosen, self._at(path, first)) if each.verdict.meets][:1]
         if self._timed and (known := self._only_weights()) is not None:
             self.tried[-1] = known
             meeting += [known] if known.verdict.meets else []
         return min(meeting, key=lambda each: (self._time(each), each.cost))
+
+    def _small(self) -> Candidate | None:
+        """The weights alone in int8, where that makes what is exact enough small enough."""
+        if any(each.exact for each in self.tried.values()) and (known := self._only_weights()):
+            self.tried[-1] = known
+            return known if known.verdict.meets else None
+        return None
 
     def _first_that_meets(self, path: list[dict[str, Form]]) -> int | None:
         """By halving, as if every step made the file more exact, larger and slower: the first

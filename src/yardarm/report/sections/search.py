@@ -81,6 +81,7 @@ def _notes(found: Mapping[str, Any], held: list[Candidate], metric: str) -> Iter
             yield f"Taken: {candidate.number}, {candidate.name}."
     if costs := reading.text(found.get("costs")):
         yield f"Costs: {costs}."
+    yield "Error: of the outputs, relative to their mean square; kept low where it costs little."
 
 
 def _count(meets: int, held: list[Candidate]) -> str:
@@ -121,6 +122,7 @@ def _table(held: list[Candidate], metric: str) -> Table:
             _span(difference, c.drop),
             figures.MEGABYTES(c.size),
             figures.PERCENT(c.cost),
+            figures.MISSING if c.error is None else f"{c.error:.2g}",
             c.forms,
         ]
         for c in held
@@ -133,9 +135,10 @@ def _table(held: list[Candidate], metric: str) -> Table:
         f"95 % interval{in_points}",
         "size",
         "cost",
+        "error",
         "nodes",
     )
-    return table(f"Candidates ({len(rows)})", headings, rows, figures=(2, 3, 4, 5))
+    return table(f"Candidates ({len(rows)})", headings, rows, figures=(2, 3, 4, 5, 6))
 
 
 def _span(unit: Unit, drop: tuple[float, float, float] | None) -> str:
