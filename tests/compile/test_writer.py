@@ -56,6 +56,17 @@ def lstm() -> Any:
     return graph([only], feed, "y last cell", *made, lengths), feed
 
 
+def attention() -> Any:
+    """onnxruntime's own operator; the second sequence ends early."""
+    feed = {"x": normal(2, 5, 16)}
+    made = [weights("w0", 16, 48), weights("w1", 48), held("ends", [5, 3], np.int32)]
+    reads = ["x", "w0", "w1", "ends"]
+    only = node("Attention", reads, ["y"], name="n", domain="com.microsoft", num_heads=4)
+    fused = model([only], [port("x", 2, 5, 16)], [port("y", 2, 5, 16)], made, 13)
+    fused.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return fused, feed
+
+
 image, rows = {"x": normal(2, 4, 8, 8)}, {"x": normal(6, 8)}
 pair = {"x": normal(2, 6, 8), "z": normal(2, 6, 8, seed=2)}
 steps = {"x": normal(7, 3, 5)}
@@ -78,6 +89,7 @@ MODELS: dict[str, Any] = {
     "LSTM with all": lstm(),
     "GRU": alone("GRU", steps, "x w0 w1", (1, 18, 5), (1, 18, 6), hidden_size=6),
     "RNN": alone("RNN", steps, "x w0 w1", (1, 6, 5), (1, 6, 6), hidden_size=6),
+    "Attention": attention(),
     "Gather": alone("Gather", {"i": np.arange(12).reshape(3, 4) % 9}, "w0 i", (9, 6)),
     "Add": alone("Add", pair, "x z"),
     "Mul": alone("Mul", pair, "x z"),
@@ -102,6 +114,7 @@ FUSED = {
     ("MatMul", "int8-weights"): "MatMulNBits",
     ("MatMul of two", "int8"): "QLinearMatMul",
     ("LSTM", "int8-dynamic"): "DynamicQuantizeLSTM",
+    ("Attention", "int8-dynamic"): "QAttention",
     ("Add", "int8"): "QLinearAdd",
     ("Mul", "int8"): "QLinearMul",
     ("Concat", "int8"): "QLinearConcat",

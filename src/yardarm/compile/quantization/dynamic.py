@@ -1,6 +1,7 @@
 """Nodes whose inputs are quantized as they come: int8 weights without calibration.
 
-MatMul and Gemm as the pattern that onnxruntime fuses into one kernel; LSTM as its own operator.
+MatMul and Gemm as the pattern that onnxruntime fuses into one kernel; LSTM and onnxruntime's
+fused Attention as operators of its own.
 Weights are turned so that outputs are columns, and named apart from those that other forms of
 other nodes keep of the same tensor.
 """
@@ -16,14 +17,15 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from yardarm.compile.normalising import graphs
 from yardarm.compile.quantization import encode
 from yardarm.compile.quantization.encode import Parts
-
-CONTRIB = "com.microsoft"
+from yardarm.compile.quantization.forms import CONTRIB
 
 
 def write(parts: Parts, node: NodeProto, known: Mapping[str, TensorProto]) -> None:
     """Append what computes `node` in dynamic int8; weights have a scale for each output."""
     if node.op_type == "LSTM":
         parts.nodes.append(_lstm(parts, node, known))
+    elif node.op_type == "Attention":
+        parts.nodes.append(_attention(parts, node, known))
     else:
         _product(parts, node, known)
 
@@ -90,4 +92,23 @@ def _lstm(parts: Parts, node: NodeProto, known: Mapping[str, TensorProto]) -> No
         "DynamicQuantizeLSTM", [*inputs, *ends], list(node.output), node.name, domain=CONTRIB
     )
     fresh.attribute.extend(held for held in node.attribute if held.name != "layout")
+    return fresh
+
+
+def _attention(parts: Parts, node: NodeProto, known: Mapping[str, TensorProto]) -> NodeProto:
+    """onnxruntime's QAttention: weights [inputs, 3 × hidden] with a scale for each column."""
+    name = node.input[1]
+    values, scale = encode.channelwise(
+        np.asarray(numpy_helper.to_array(known[name]), np.float32), 1
+    )
+    given = _quantized_input(parts, node.input[0])
+    held = [
+        parts.constant(f"{name}/columns/int", values),
+        parts.constant(f"{name}/columns/scale", scale),
+        parts.constant(f"{name}/columns/zero", np.zeros(scale.shape, np.int8)),
+    ]
+    mask = node.input[3] if len(node.input) > 3 else ""
+    inputs = [given[0], held[0], node.input[2], given[1], held[1], mask, given[2], held[2]]
+    fresh = helper.make_node("QAttention", inputs, list(node.output)[:1], node.name, domain=CONTRIB)
+    fresh.attribute.extend(node.attribute)
     return fresh

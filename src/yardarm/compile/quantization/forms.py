@@ -35,6 +35,7 @@ _WEIGHTED: Mapping[str, tuple[Form, ...]] = {
     "GRU": (Form.WEIGHTS,),
     "RNN": (Form.WEIGHTS,),
     "Gather": (Form.WEIGHTS,),
+    "Attention": (Form.DYNAMIC, Form.WEIGHTS),
 }
 _ACTIVATIONS = frozenset({"MatMul", "Add", "Mul", "GlobalAveragePool", "AveragePool", "Concat"})
 # Input and channel axis of what may be a constant weight.
@@ -46,8 +47,10 @@ _PLACES: Mapping[str, tuple[tuple[int, int], ...]] = {
     "GRU": ((1, 1), (2, 1)),
     "RNN": ((1, 1), (2, 1)),
     "Gather": ((0, -1),),
+    "Attention": ((1, 1),),
 }
 DEFAULT_DOMAINS = frozenset({"", "ai.onnx"})
+CONTRIB = "com.microsoft"  # onnxruntime's own operators
 
 
 def constants(model: ModelProto) -> dict[str, TensorProto]:
@@ -68,7 +71,8 @@ def weights(node: NodeProto, known: Mapping[str, TensorProto]) -> dict[str, int]
 
 def ladder(node: NodeProto, known: Mapping[str, TensorProto]) -> tuple[Form, ...]:
     """The forms that a node can take, fastest first, fp32 at the end."""
-    if node.domain not in DEFAULT_DOMAINS:
+    fused = node.domain == CONTRIB and node.op_type == "Attention"
+    if (node.domain not in DEFAULT_DOMAINS or node.op_type == "Attention") and not fused:
         return (Form.FP32,)
     if weights(node, known):
         forms = _WEIGHTED.get(node.op_type, ())
@@ -112,6 +116,10 @@ def _possible(node: NodeProto, form: Form, known: Mapping[str, TensorProto]) -> 
         return len(known[node.input[1]].dims) == 2
     if form is Form.DYNAMIC and node.op_type == "LSTM":
         return len(weights(node, known)) == 2 and not (len(node.input) > 7 and node.input[7])
+    if form is Form.DYNAMIC and node.op_type == "Attention":
+        return not any(node.input[4:]) and not any(
+            held.name == "qkv_hidden_sizes" for held in node.attribute
+        )
     if form is Form.STATIC and node.op_type == "MatMul" and node.input[1] in known:
         return len(known[node.input[1]].dims) == 2
     return True

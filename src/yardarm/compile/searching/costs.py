@@ -118,7 +118,7 @@ class Costs:
         match node.op_type:
             case "Conv" if shape:
                 return float(made * math.prod(shape[1:]))
-            case "ConvTranspose" if shape:
+            case "ConvTranspose" | "Attention" if shape:
                 return float(self._size(node.input[0]) * math.prod(shape[1:]))
             case "MatMul" | "Gemm" if shape:
                 return float(made * math.prod(shape) / _outputs(node, shape))
