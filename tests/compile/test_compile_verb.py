@@ -14,6 +14,8 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
+from small_models import images
+
 PI = ("--profile", "raspberry-pi-5")
 FILES = {"model.onnx", "manifest.json", "statistics.json", "golden.npz", "report.html"}
 
@@ -227,6 +229,16 @@ BAD: dict[str, tuple[Callable[[Path], Any], int, str]] = {
     "float labels": (change("evaluation", label=np.zeros(96)), 3, "labels are integers"),
     "no samples": (change("calibration", **{"x:0": shaped(0, 3, 12, 12)}), 3, "no samples"),
     "nan": (change("calibration", **{"x:0": nan()}), 3, "sample 31 has NaN"),
+    "zeros": (
+        change("calibration", **{"x:0": 0 * shaped(50, 3, 12, 12)}),
+        3,
+        "every value is 0, which says nothing of the ranges to expect",
+    ),
+    "one sample": (
+        change("calibration", **{"x:0": images(1, 1).repeat(9, axis=0)}),
+        3,
+        "all 9 samples are the same",
+    ),
 }
 
 
@@ -248,6 +260,59 @@ def test_bad_input_is_refused_and_nothing_written(case: str, small: Any, cli: An
 def test_an_unknown_output_is_named(small: Any, cli: Any) -> None:
     folder = small(extra='[metric]\noutput = "z"\n')
     assert "no output 'z' (it has: y)" in cli("compile", *PI, cwd=folder, code=3).stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise KeyError('z')", "the metric mine:score raised KeyError: 'z'"),
+        ("return labels[:-1] * 1.0", "returned an array [95] of float64, expected 96 scores"),
+    ],
+    ids=["raises", "misfits"],
+)
+def test_a_metric_of_the_projects_own_that_fails(
+    body: str, message: str, small: Any, cli: Any
+) -> None:
+    folder = small(extra='[metric]\nname = "mine:score"\n')
+    (folder / "mine.py").write_text(f"def score(outputs, labels):\n    {body}\n")
+    ran = cli("compile", *PI, cwd=folder, code=3)
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "calibrate" not in ran.stderr
+
+
+def test_bodies_of_if_stay_in_fp32_and_that_is_said(small: Any, cli: Any) -> None:
+    """The rest is int8 as ever, and what a body reads of it is what int8 kernels made."""
+    folder = small()
+    model = onnx.load(folder / "model.onnx")
+    then = onnx.helper.make_node("MatMul", ["f", "w3"], ["then"])
+    other = onnx.helper.make_node("Neg", ["logits"], ["other"])
+    bodies = {
+        f"{node.output[0]}_branch": onnx.helper.make_graph(
+            [node], "body", [], [onnx.helper.make_tensor_value_info(node.output[0], 1, None)]
+        )
+        for node in (then, other)
+    }
+    bodies["else_branch"] = bodies.pop("other_branch")
+    low = numpy_helper.from_array(np.array(-1e9, np.float32), "low")
+    softmax = model.graph.node.pop()
+    softmax.input[0] = "chosen"
+    model.graph.initializer.append(low)
+    most = onnx.helper.make_node("ReduceMax", ["x:0"], ["most"], keepdims=0)
+    greater = onnx.helper.make_node("Greater", ["most", "low"], ["yes"])
+    choice = onnx.helper.make_node("If", ["yes"], ["chosen"], name="choice", **bodies)
+    model.graph.node.extend([most, greater, choice, softmax])
+    onnx.save(model, folder / "model.onnx")
+    ran = cli("compile", *PI, "--output", folder / "out", "--json", cwd=folder)
+    assert "choice" in ran.stderr
+    assert ran.json["accuracy"]["after"]["value"] > 0.9
+    manifest = json.loads((folder / "out" / "manifest.json").read_text())
+    told = [node["precision"] for node in manifest["nodes"] if node["op"] == "Conv"]
+    assert all(precision.startswith("int8") for precision in told)
+    written = onnx.load(folder / "out" / "model.onnx")
+    (kept,) = [node for node in written.graph.node if node.op_type == "If"]
+    held = {body.node[0].op_type for body in (attribute.g for attribute in kept.attribute)}
+    assert held == {"MatMul", "Neg"}
 
 
 def test_an_operator_without_kernel_is_unsupported(small: Any, cli: Any) -> None:
