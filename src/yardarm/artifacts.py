@@ -48,6 +48,15 @@ class Layout:
         """Samples to read at a time."""
         return max(1, self.batch)
 
+    def settings(self) -> dict[str, Any]:
+        """As the project file names it, for JSON. Devices feed the model by it."""
+        return {
+            "batch": self.batch,
+            "constant_inputs": sorted(self.constant),
+            "input_batch_axis": dict(self.input_axis),
+            "output_batch_axis": dict(self.output_axis),
+        }
+
 
 @dataclass(frozen=True)
 class Descriptor:

@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
 import yardarm
 from yardarm import metrics
-from yardarm.artifacts import Descriptor, Layout
+from yardarm.artifacts import Descriptor
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.names import Names
 from yardarm.compile.quantization.quantize import Plan, placed
@@ -224,7 +224,7 @@ def _type_name(kind: int) -> str:
 
 def options(project: Project, profile: Profile) -> dict[str, Any]:
     return {
-        **_layout(project.layout),
+        **project.layout.settings(),
         "labels": project.data.labels,
         "groups": project.data.groups,
         "clusters": project.data.clusters,
@@ -233,16 +233,6 @@ def options(project: Project, profile: Profile) -> dict[str, Any]:
         "budget": project.budget.model_dump(mode="json"),
         "precision": "int8" if "int8" in profile.runtime.precisions else "fp32",
         "quantization": profile.quantization.model_dump(mode="json"),
-    }
-
-
-def _layout(layout: Layout) -> dict[str, Any]:
-    """As the project file names it. The device feeds the model by it."""
-    return {
-        "batch": layout.batch,
-        "constant_inputs": sorted(layout.constant),
-        "input_batch_axis": dict(layout.input_axis),
-        "output_batch_axis": dict(layout.output_axis),
     }
 
 

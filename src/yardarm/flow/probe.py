@@ -16,7 +16,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from yardarm import datasets, deploy, measure
-from yardarm.artifacts import MEDIA_OCTETS, Descriptor, Layout
+from yardarm.artifacts import MEDIA_OCTETS, Descriptor
 from yardarm.compile.explaining.kernels import kernels
 from yardarm.compile.sources import importing
 from yardarm.digest import Digest, of_bytes
@@ -102,7 +102,7 @@ class DeviceProbe:
             "model": blob.digest,
             "data": sample.digest,
             "plan": self._plan(names, operators=operators),
-            "manifest": {"options": _fed(self._opened.project.layout)},
+            "manifest": {"options": self._opened.project.layout.settings()},
         }
         with tempfile.TemporaryDirectory(prefix="yardarm-probe-") as folder:
             for name, size in _run(session, asked).items():
@@ -189,13 +189,3 @@ def _run(session: Session, asked: Mapping[str, Any]) -> Mapping[str, int]:
         ) from None
     files: Mapping[str, int] = last.header["files"]
     return files
-
-
-def _fed(layout: Layout) -> dict[str, Any]:
-    """As the `options` of a bundle's manifest say it."""
-    return {
-        "batch": layout.batch,
-        "constant_inputs": sorted(layout.constant),
-        "input_batch_axis": dict(layout.input_axis),
-        "output_batch_axis": dict(layout.output_axis),
-    }

@@ -58,11 +58,9 @@ def place(
     wanted = {name for node in nodes if node.name in static for name in activations(node, known)}
     pairs: dict[str, str] = {}
     movers: set[str] = set()
-    clamps: set[str] = set()
     for node in nodes:
         if node.name in static:
             end = node.output[0] if symmetric else _end(node, readers, finals, ranges)
-            clamps |= {readers[node.output[0]][0].name} if end != node.output[0] else set()
             pairs[end] = end
         elif _moves(node, pairs) and _leads(node, wanted, readers):
             movers.add(node.name)
