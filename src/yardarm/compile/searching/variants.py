@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
 from yardarm.compile.calibration.ranges import Range
+from yardarm.compile.normalising import graphs
 from yardarm.compile.quantization import dynamic, encode
 from yardarm.compile.quantization.encode import Parts
 from yardarm.compile.quantization.forms import Form, constants
@@ -162,9 +163,7 @@ def _behind(model: ModelProto, changed: set[str]) -> int:
 
 
 def _reads(node: NodeProto, names: Mapping[str, str] | set[str]) -> bool:
-    return any(name in names for name in node.input) or any(
-        _reads(inner, names) for body in _bodies(node) for inner in body.node
-    )
+    return any(name in names for name in graphs.reads(node))
 
 
 def renamed(node: NodeProto, names: Mapping[str, str], tag: str) -> NodeProto:
@@ -174,15 +173,10 @@ def renamed(node: NodeProto, names: Mapping[str, str], tag: str) -> NodeProto:
     fresh.name = f"{node.name}{tag}"
     fresh.input[:] = [names.get(name, name) for name in node.input]
     fresh.output[:] = [f"{name}{tag}" if name else "" for name in node.output]
-    for body in _bodies(fresh):
+    for body in graphs.bodies(fresh):
         inner = [renamed(each, names, "") for each in body.node]
         del body.node[:]
         body.node.extend(inner)
         for value in body.output:
             value.name = names.get(value.name, value.name)
     return fresh
-
-
-def _bodies(node: NodeProto) -> list[GraphProto]:
-    found = [held.g for held in node.attribute if held.HasField("g")]
-    return found + [graph for held in node.attribute for graph in held.graphs]
