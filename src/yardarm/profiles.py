@@ -7,6 +7,7 @@ name. `extends = "NAME"` takes another profile and overrides single keys of it.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,8 @@ END_OF_LIFE = {
     "jetson-nano": "Jetson Nano runs JetPack 4, which is end of life and has Python 3.6",
     "jetson-tx2": "Jetson TX2 runs JetPack 4, which is end of life and has Python 3.6",
 }
+
+_UBUNTU = {"focal": "20.04", "jammy": "22.04", "noble": "24.04"}
 
 
 class _Section(BaseModel):
@@ -166,6 +169,49 @@ def load(name: str, beside: Path | None = None) -> Profile:
         return Profile.model_validate({**body, "name": name})
     except ValidationError as error:
         raise invalid(_culprit(files, error), error) from None
+
+
+def release_for(profile: Profile, jetpack: str | None = None) -> Release:
+    """The JetPack that is compiled for: the named one, else the newest on the profile's `os`.
+
+    Args:
+        jetpack: a version as people write it, such as 6.2 or 5.1.3.
+
+    Raises:
+        InvalidInput: the profile has no such JetPack (those that it has are told), or none.
+    """
+    if not profile.releases:
+        raise InvalidInput("this device has no JetPack", where=f"profile {profile.name}")
+    if jetpack is None:
+        ubuntu, asked = _UBUNTU.get(profile.os.suite, ""), f"on {profile.os.suite}"
+        fitting = [each for each in profile.releases if each.ubuntu == ubuntu]
+    else:
+        asked = jetpack
+        fitting = [each for each in profile.releases if _is_jetpack(each, jetpack)]
+    if fitting:
+        return max(fitting, key=lambda each: _version(each.l4t[-1]))
+    known = "; ".join(each.jetpack for each in profile.releases)
+    raise InvalidInput(
+        f"there is no JetPack {asked} for this device",
+        where=f"profile {profile.name}",
+        hint=f"those that it has: {known}",
+    )
+
+
+def _is_jetpack(release: Release, text: str) -> bool:
+    """Whether a version is one of the release's: "6.1 to 6.2.2", "7.0 and 7.1", "5.1"."""
+    if text == release.jetpack:
+        return True
+    version = _version(text)
+    low, to, high = release.jetpack.partition(" to ")
+    if to and _version(low) <= version <= _version(high):
+        return True
+    named = [_version(each) for each in re.split(" to | and ", release.jetpack)]
+    return any(len(version) > 1 and version[: len(each)] == each for each in named)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", text)))
 
 
 def lineage(name: str, beside: Path | None = None) -> tuple[str, ...]:

@@ -174,3 +174,35 @@ def test_devices_of_jetpack_4_are_refused_with_the_reason(name: str) -> None:
     with pytest.raises(Unsupported, match=r"JetPack 4.*end of life.*Python 3\.6") as failed:
         profiles.load(name)
     assert failed.value.exit_code == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "release"),
+    [
+        ("jetson-orin-nano-8gb", None, "6.1 to 6.2.2"),
+        ("jetson-agx-thor", None, "7.2"),
+        ("jetson-xavier-nx", None, "5.1"),
+        ("jetson-orin-nano-8gb", "5.1.3", "5.1"),
+        ("jetson-orin-nano-8gb", "6.0", "6.0"),
+        ("jetson-orin-nano-8gb", "6.1", "6.1 to 6.2.2"),
+        ("jetson-orin-nano-8gb", "6.2.1", "6.1 to 6.2.2"),
+        ("jetson-agx-thor", "7.1", "7.0 and 7.1"),
+        ("jetson-agx-thor", "7.0 and 7.1", "7.0 and 7.1"),
+    ],
+)
+def test_release_is_the_named_one_or_the_newest_on_its_system(
+    name: str, asked: str | None, release: str
+) -> None:
+    assert profiles.release_for(profiles.load(name), asked).jetpack == release
+
+
+@pytest.mark.parametrize("asked", ["6", "6.2.3", "7", "jammy", ""])
+def test_unknown_release_is_told_with_the_known_ones(asked: str) -> None:
+    with pytest.raises(InvalidInput) as told:
+        profiles.release_for(profiles.load("jetson-orin-nano-8gb"), asked)
+    assert "6.1 to 6.2.2" in told.value.hint
+
+
+def test_device_without_releases_is_told() -> None:
+    with pytest.raises(InvalidInput, match="no JetPack"):
+        profiles.release_for(profiles.load("raspberry-pi-5"), None)
