@@ -1,8 +1,8 @@
-"""python3 -m yardarm_runtime VERB: golden, serve, bench, probe.
+"""python3 -m yardarm_runtime VERB: golden, serve, bench, probe, key, build, selftest.
 
 Results are JSON lines on stdout. Exit codes: 0 done, 1 unexpected, 2 usage, 3 bundle,
-plan or data can't be used, 8 golden outputs differ; with 1 and 3 stderr has one line
-{"error": TEXT}.
+plan or data can't be used, 8 golden outputs or those of the selftest differ; with 1 and 3 stderr
+has one line {"error": TEXT}.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 import time
-from typing import List, Optional
+from typing import Any, List, Optional
 
 from yardarm_runtime.problems import INVALID, MISMATCH, UNEXPECTED, Problem
 
@@ -30,8 +30,16 @@ def _parser() -> argparse.ArgumentParser:
     serve = verbs.add_parser("serve", help="serve the model over HTTP")
     bench = verbs.add_parser("bench", help="run a measuring plan")
     probe = verbs.add_parser("probe", help="time any model and its operators")
-    for verb in (golden, serve, bench, probe):
+    key = verbs.add_parser("key", help="what an engine for this bundle is bound to here")
+    build = verbs.add_parser("build", help="build the engine of this bundle")
+    selftest = verbs.add_parser("selftest", help="try everything with a small model")
+    for verb in (golden, serve, bench, probe, key, build):
         verb.add_argument("--bundle", required=True, help="folder of the unpacked bundle")
+    for verb in (golden, serve, bench, probe, key, build, selftest):
+        verb.add_argument("--engines", help="folder of the engines that were built here")
+        verb.add_argument("--device", help="file in which the agent describes the device")
+    build.add_argument("--force", action="store_true", help="build it even if it is there")
+    selftest.add_argument("--json", action="store_true", help="one JSON value instead of text")
     for verb in (golden, serve):
         verb.add_argument("--threads", type=_positive, default=1, help="intra-op threads")
     serve.add_argument("--host", default="127.0.0.1")
@@ -47,9 +55,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _golden(arguments: argparse.Namespace) -> int:
     from yardarm_runtime import golden
-    from yardarm_runtime.engine import Engine
+    from yardarm_runtime.engines import open_engine
 
-    outcome = golden.check(Engine(arguments.bundle, arguments.threads), arguments.bundle)
+    engine = open_engine(arguments.bundle, arguments.threads, _place(arguments), _tell)
+    outcome = golden.check(engine, arguments.bundle)
+    engine.close()
     _say(outcome)
     return 0 if outcome["ok"] else MISMATCH
 
@@ -57,14 +67,24 @@ def _golden(arguments: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     from yardarm_runtime.serve import serve
 
-    serve(arguments.bundle, arguments.host, arguments.port, arguments.threads, arguments.counters)
+    serve(
+        arguments.bundle,
+        arguments.host,
+        arguments.port,
+        arguments.threads,
+        arguments.counters,
+        place=_place(arguments),
+        progress=_tell,
+    )
     return 0
 
 
 def _bench(arguments: argparse.Namespace) -> int:
     begun = time.perf_counter()
     from yardarm_runtime import bench
+    from yardarm_runtime.engines import libraries
 
+    libraries(arguments.bundle)
     request = bench.Request(
         arguments.bundle,
         arguments.plan,
@@ -72,6 +92,7 @@ def _bench(arguments: argparse.Namespace) -> int:
         arguments.output,
         arguments.counters,
         import_ms=round((time.perf_counter() - begun) * 1e3, 3),
+        place=_place(arguments),
     )
     bench.run(request, _tell)
     return 0
@@ -80,8 +101,17 @@ def _bench(arguments: argparse.Namespace) -> int:
 def _probe(arguments: argparse.Namespace) -> int:
     from yardarm_runtime import probe
 
-    probe.run(arguments.bundle, arguments.plan, arguments.data, arguments.output, _tell)
+    place = _place(arguments)
+    probe.run(
+        arguments.bundle, arguments.plan, arguments.data, arguments.output, _tell, place=place
+    )
     return 0
+
+
+def _place(arguments: argparse.Namespace) -> Any:
+    from yardarm_runtime.engines import Place
+
+    return Place(arguments.engines, arguments.device)
 
 
 def _tell(phase: str, done: int, total: int) -> None:

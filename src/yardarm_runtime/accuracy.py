@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Tuple
 import numpy as np
 
 from yardarm_runtime import arrays
-from yardarm_runtime.engine import Engine, in_batches
+from yardarm_runtime.engines import Engine, in_batches
 from yardarm_runtime.problems import Problem
 from yardarm_wire.arrays import SHAPES
 

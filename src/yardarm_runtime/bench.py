@@ -13,7 +13,7 @@ import numpy as np
 from yardarm_runtime import arrays, environment, latency
 from yardarm_runtime.accuracy import outputs_over
 from yardarm_runtime.counters import Counters, CountersFile
-from yardarm_runtime.engine import REFUSALS, Engine, fed_at, samples_of
+from yardarm_runtime.engines import NOWHERE, Engine, Place, fed_at, group, open_engine, samples_of
 from yardarm_runtime.problems import Problem
 from yardarm_wire.files import FILES
 
@@ -32,12 +32,14 @@ class Request(NamedTuple):
     output: str
     counters: Optional[str]
     import_ms: float
+    place: Place = NOWHERE
 
 
 def run(request: Request, progress: Progress) -> None:
     """Write result.json, samples.npy and outputs.npz into the output folder.
 
-    Timed is one inference of the first sample, inputs and outputs bound beforehand.
+    Timed is one inference of the first sample, inputs and outputs bound beforehand. Where the
+    device itself tells how long it worked, device_times.npy has that: int64 [n] in ns.
 
     Raises:
         Problem: plan, bundle or data can't be used.
@@ -49,28 +51,38 @@ def run(request: Request, progress: Progress) -> None:
     cores = len(os.sched_getaffinity(0))
     with arrays.Archive(request.data) as data:
         begun = time.perf_counter()
-        engine = Engine(request.bundle, plan["threads"])
+        engine = open_engine(request.bundle, plan["threads"], request.place, progress)
         load_ms = _ms_since(begun)
         first = first_sample(engine, plan, data)
         begun = time.perf_counter()
         engine.run(first)
         cold = {"import_ms": request.import_ms, "load_ms": load_ms, "first_ms": _ms_since(begun)}
         floor = latency.floor()
-        samples = _timed(engine, first, plan, request.counters, progress)
+        counted = _counted(request.counters, progress)
+        samples = timed(engine, first, plan, counted)
         # Nobody times the answers to the evaluation data, so every core may help.
-        engine = Engine(request.bundle, max(cores, plan["threads"]))
+        engine = engine.for_answers(max(cores, plan["threads"]))
         outputs_over(engine, data, plan, os.path.join(request.output, "outputs.npz"), progress)
+        about = {"engine": engine.facts(), "versions": {**_versions(), **engine.versions()}}
+        engine.close()
     result = {
         "schema": RUN,
         "plan": plan,
         "cold": cold,
         **floor,
-        "versions": _versions(),
+        **about,
         "cpu": {"machine": platform.machine(), "cores": cores},
         "environment": {"before": before, "after": environment.snapshot()},
     }
-    np.save(os.path.join(request.output, "samples.npy"), samples.table())
+    write(samples, request.output)
     FILES.write(os.path.join(request.output, "result.json"), json.dumps(result).encode())
+
+
+def write(samples: latency.Samples, output: str) -> None:
+    """samples.npy, and device_times.npy where there are such."""
+    np.save(os.path.join(output, "samples.npy"), samples.table())
+    if samples.device is not None:
+        np.save(os.path.join(output, "device_times.npy"), samples.device)
 
 
 def _ms_since(begun: float) -> float:
@@ -106,18 +118,24 @@ def first_sample(engine: Engine, plan: Dict[str, Any], data: arrays.Archive) -> 
         for name in plan["inputs"]
     }
     samples_of(engine, feeds)
-    first = fed_at(engine, feeds, 0, engine.batch or 1)
+    first = fed_at(engine, feeds, 0, group(engine, 1))
     engine.check(first)
     return first
 
 
-def _timed(
-    engine: Engine,
-    first: Dict[str, Any],
-    plan: Dict[str, Any],
-    counters_path: Optional[str],
-    progress: Progress,
+def timed(
+    engine: Engine, first: Dict[str, Any], plan: Dict[str, Any], between: latency.Between
 ) -> latency.Samples:
+    """As many inferences as the plan asks for. Raises Problem where one fails."""
+    try:
+        bound = engine.bound(first)
+        runs, warmup = plan["iterations"], plan["warmup"]
+        return latency.timed(bound.call, runs, warmup, between, bound.device_ns)
+    except engine.refusals as error:
+        raise Problem("the model failed while it was timed: %s" % error) from None
+
+
+def _counted(counters_path: Optional[str], progress: Progress) -> latency.Between:
     counters = Counters()
     file = CountersFile(counters, counters_path) if counters_path else None
 
@@ -127,17 +145,8 @@ def _timed(
             file.update(force=end == samples.count)
         progress("latency", end, samples.count)
 
-    try:
-        return latency.timed(engine.bound(first), plan["iterations"], plan["warmup"], between)
-    except REFUSALS as error:
-        raise Problem("the model failed while it was timed: %s" % error) from None
+    return between
 
 
 def _versions() -> Dict[str, str]:
-    import onnxruntime
-
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
-    }
+    return {"python": platform.python_version(), "numpy": np.__version__}

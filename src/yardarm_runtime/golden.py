@@ -9,7 +9,7 @@ from typing import Any, Dict
 import numpy as np
 
 from yardarm_runtime.arrays import Archive
-from yardarm_runtime.engine import Engine, in_batches
+from yardarm_runtime.engines import Engine, in_batches
 from yardarm_runtime.problems import Problem
 
 

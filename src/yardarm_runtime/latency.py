@@ -6,7 +6,7 @@ import gc
 from array import array
 from contextlib import contextmanager
 from time import perf_counter_ns
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, Optional
 
 import numpy as np
 
@@ -16,7 +16,8 @@ CHUNK_NS = 500_000_000
 
 
 class Samples:
-    """Room for `count` timed calls, taken beforehand.
+    """Room for `count` timed calls, taken beforehand; `device` is int64 [count] in ns where
+    the device tells how long it worked itself.
 
     An iteration adds two readings of the clock and two stores, nothing else: differences
     are taken afterwards, and `array("q")` stores a little faster than numpy.
@@ -24,6 +25,7 @@ class Samples:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.device = None  # type: Optional[np.ndarray[Any, Any]]
         self._starts = array("q", bytes(8 * count))
         self._stops = array("q", bytes(8 * count))
 
@@ -35,6 +37,16 @@ class Samples:
             call()
             stops[index] = clock()
             starts[index] = start
+
+    def measure_device(
+        self, call: Callable[[], Any], device_ns: Callable[[], int], begin: int, end: int
+    ) -> None:
+        """The same, and ask the device after each call, outside of what is timed."""
+        if self.device is None:
+            self.device = np.zeros(self.count, np.int64)
+        for index in range(begin, end):
+            self.measure(call, index, index + 1)
+            self.device[index] = device_ns()
 
     def table(self) -> np.ndarray[Any, Any]:
         """int64 [n, 2]: start since the first start, duration; both in ns."""
@@ -77,11 +89,19 @@ def _nothing() -> None:
     pass
 
 
+Between = Callable[[Samples, int, int], None]
+
+
 def timed(
-    call: Callable[[], Any], count: int, warmup: int, between: Callable[[Samples, int, int], None]
+    call: Callable[[], Any],
+    count: int,
+    warmup: int,
+    between: Between,
+    device_ns: Optional[Callable[[], int]] = None,
 ) -> Samples:
     """Warm up, then time `count` calls; `between(samples, begin, end)` is called now and
-    then with the places that were filled, outside any duration."""
+    then with the places that were filled, outside any duration. `device_ns` tells how long
+    the device worked in the last call."""
     samples = Samples(count)
     with collector_at_rest():
         begun = perf_counter_ns()
@@ -91,6 +111,9 @@ def timed(
         chunk = max(1, min(count, CHUNK_NS // max(1, each)))
         for begin in range(0, count, chunk):
             end = min(count, begin + chunk)
-            samples.measure(call, begin, end)
+            if device_ns is None:
+                samples.measure(call, begin, end)
+            else:
+                samples.measure_device(call, device_ns, begin, end)
             between(samples, begin, end)
     return samples

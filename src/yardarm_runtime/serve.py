@@ -14,7 +14,7 @@ import waitress
 from waitress import wasyncore
 
 from yardarm_runtime.counters import Counters, CountersFile
-from yardarm_runtime.engine import Engine
+from yardarm_runtime.engines import NOWHERE, Place, open_engine
 from yardarm_runtime.service import MAX_BODY, Service
 
 HANDLERS = 4
@@ -23,8 +23,18 @@ DRAIN_S = 5.0
 """Requests that are being answered when the signal comes get this long to finish."""
 
 
-def serve(bundle: str, host: str, port: int, threads: int, counters_path: Optional[str]) -> None:
-    """Serve until a signal; print {"listening": PORT} once requests are taken.
+def serve(
+    bundle: str,
+    host: str,
+    port: int,
+    threads: int,
+    counters_path: Optional[str],
+    *,
+    place: Place = NOWHERE,
+    progress: Callable[[str, int, int], None] = lambda _phase, _done, _total: None,
+) -> None:
+    """Serve until a signal; print {"listening": PORT} once requests are taken. Where an engine
+    is built first, `progress` is told.
 
     Raises:
         Problem: the bundle can't be loaded.
@@ -32,7 +42,8 @@ def serve(bundle: str, host: str, port: int, threads: int, counters_path: Option
     """
     logging.getLogger("waitress").setLevel(logging.CRITICAL)
     counters = Counters()
-    service = Service(bundle, Engine(bundle, threads), counters)
+    engine = open_engine(bundle, threads, place, progress)
+    service = Service(bundle, engine, counters)
     file = CountersFile(counters, counters_path) if counters_path else None
     if file:
         file.update(force=True)
@@ -50,6 +61,7 @@ def serve(bundle: str, host: str, port: int, threads: int, counters_path: Option
     _drain(server, file)
     if file:
         file.update(force=True)
+    engine.close()
 
 
 def listen(service: Service, host: str, port: int) -> Any:

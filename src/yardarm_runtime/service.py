@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 
 from yardarm_runtime import arrays, golden
 from yardarm_runtime.counters import Counters
-from yardarm_runtime.engine import Engine
+from yardarm_runtime.engines import Engine
 from yardarm_runtime.problems import Problem
 
 MAX_BODY = 16 << 20

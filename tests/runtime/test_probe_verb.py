@@ -8,7 +8,7 @@ import pytest
 from onnx import helper
 
 from yardarm.compile.explaining.kernels import kernels
-from yardarm_runtime.probe import medians
+from yardarm_runtime.engines.onnxruntime import medians
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 import tiny
 from docs_blocks import blocks
 from yardarm_runtime.counters import Counters
-from yardarm_runtime.engine import Engine
+from yardarm_runtime.engines.onnxruntime import OnnxRuntime
 from yardarm_runtime.service import Service
 
 PAGE = Path(__file__).parents[2] / "docs" / "service.md"
@@ -31,7 +31,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_every_route_is_on_the_page(bundle: Path) -> None:
-    service = Service(str(bundle), Engine(str(bundle)), Counters())
+    service = Service(str(bundle), OnnxRuntime(str(bundle)), Counters())
     routes = {f"{method} {path}" for path, (method, _action) in service._routes.items()}
     assert set(re.findall(r"`((?:GET|POST) /\w+)`", PAGE.read_text())) == routes
 
