@@ -19,7 +19,8 @@ from yardarm.artifacts import Layout
 from yardarm.compile.calibration.ranges import Range
 from yardarm.compile.normalising import graphs
 from yardarm.compile.quantization.forms import Form
-from yardarm.compile.quantization.quantize import Plan, quantize
+from yardarm.compile.quantization.plan import Plan
+from yardarm.compile.quantization.quantize import quantize
 from yardarm.compile.session import Engine, settings
 from yardarm.profiles import Quantization
 

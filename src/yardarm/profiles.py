@@ -94,6 +94,17 @@ class Runtime(_Section):
     )
 
 
+class Building(_Section):
+    """How TensorRT builds engines on the device."""
+
+    workspace_mb: int = Field(
+        1024, description="most memory for the builder's trials, in MB; less where less is free"
+    )
+    optimization_level: int = Field(
+        3, ge=0, le=5, description="how long the builder tries: 0 hardly, 5 everything"
+    )
+
+
 class Quantization(_Section):
     """How int8 graphs are written for this CPU or accelerator."""
 
@@ -128,6 +139,7 @@ class Profile(_Section):
     releases: tuple[Release, ...] = Field((), description="the JetPacks that run on it")
     runtime: Runtime
     quantization: Quantization = Quantization()
+    building: Building = Building()
     telemetry: Telemetry
     source: str = Field(
         description="where the facts come from: [T] tried, [S] read in a public source, "
@@ -169,6 +181,13 @@ def load(name: str, beside: Path | None = None) -> Profile:
         return Profile.model_validate({**body, "name": name})
     except ValidationError as error:
         raise invalid(_culprit(files, error), error) from None
+
+
+def for_release(profile: Profile, release: Release) -> Profile:
+    """The profile with the operator sets of one of its JetPacks."""
+    lowest = min(profile.runtime.opset_min, release.opset_max)
+    bounds = {"opset_min": lowest, "opset_max": release.opset_max}
+    return profile.model_copy(update={"runtime": profile.runtime.model_copy(update=bounds)})
 
 
 def release_for(profile: Profile, jetpack: str | None = None) -> Release:

@@ -134,6 +134,40 @@ class ImageSection(_Section):
     )
 
 
+class TensorrtSection(_Section):
+    """What Jetsons are told when they build the engine."""
+
+    jetpack: str | None = Field(
+        None,
+        description="the JetPack that is compiled for; default: the newest on the profile's `os`",
+        examples=["6.2"],
+    )
+    min_shapes: dict[str, tuple[int, ...]] = Field(
+        {},
+        description="smallest shapes of inputs with axes of any length; default: one sample, "
+        "other axes as in the data",
+        examples=[{"x": [1, 80]}],
+    )
+    opt_shapes: dict[str, tuple[int, ...]] = Field(
+        {},
+        description="shapes that the engine is tuned for; default: one sample",
+        examples=[{"x": [1, 80]}],
+    )
+    max_shapes: dict[str, tuple[int, ...]] = Field(
+        {}, description="largest shapes; default: `data.batch` samples", examples=[{"x": [8, 80]}]
+    )
+    workspace_mb: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="most memory for the builder's trials, in MB; default: the profile's",
+        examples=[512],
+    )
+    optimization_level: Annotated[int, Field(ge=0, le=5)] | None = Field(
+        None,
+        description="how long the builder tries, 0 to 5; default: the profile's",
+        examples=[3],
+    )
+
+
 class RunSection(_Section):
     port: Annotated[int, Field(ge=1024, le=65535)] = Field(
         8000, description="loopback port of the service on the device"
@@ -161,6 +195,7 @@ class Project(_Section):
     metric: MetricSection = MetricSection()
     budget: BudgetSection = BudgetSection()
     image: ImageSection = ImageSection()
+    tensorrt: TensorrtSection = TensorrtSection()
     run: RunSection = RunSection()
     bench: BenchSection = BenchSection()
 

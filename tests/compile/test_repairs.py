@@ -14,7 +14,8 @@ from int8_graphs import FORMS, answers, ranges
 from odd_models import held, node, port
 from yardarm import datasets
 from yardarm.artifacts import Layout
-from yardarm.compile.quantization.quantize import Plan, quantize
+from yardarm.compile.quantization.plan import Plan
+from yardarm.compile.quantization.quantize import quantize
 from yardarm.compile.searching.repairs import bias_shifts, ranges_by_tensor
 from yardarm.compile.searching.sensitivity import Data, Trials
 from yardarm.datasets import Dataset

@@ -15,7 +15,7 @@ from int8_graphs import FORMS, answers, plan, ranges, written
 from odd_models import held, node, port, unshaped, weights
 from yardarm import datasets
 from yardarm.artifacts import Layout
-from yardarm.compile.quantization.quantize import Plan
+from yardarm.compile.quantization.plan import Plan
 from yardarm.compile.searching import sensitivity
 from yardarm.compile.searching.sensitivity import Data, Effect, Trials
 from yardarm.compile.searching.subject import ladders

@@ -15,7 +15,8 @@ from yardarm import metrics
 from yardarm.artifacts import Descriptor
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.names import Names
-from yardarm.compile.quantization.quantize import Plan, placed
+from yardarm.compile.quantization.plan import Plan
+from yardarm.compile.quantization.quantize import placed
 from yardarm.compile.searching.budget import aim
 from yardarm.compile.searching.scoring import Scored, Scorer
 from yardarm.compile.searching.search import Found
@@ -29,6 +30,9 @@ from yardarm.profiles import Profile
 from yardarm.project import BudgetSection, Project
 
 SCHEMA = "yardarm.bundle/1"
+MEASURED = (
+    "with onnxruntime on the host: int8 and float16 are rounded as in TensorRT, sums are float32"
+)
 COSTS = "a model of multiplications, bytes and conversions, not a measurement"
 
 
@@ -53,6 +57,7 @@ def manifest(
     scorer: Scorer,
     found: Found,
     scored: Scored,
+    tensorrt: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The `manifest.json` of a bundle.
 
@@ -61,6 +66,7 @@ def manifest(
         prepared: the normalised model, whose nodes the forms are for.
         model: the written file's blob.
         scored: what it answers.
+        tensorrt: what the device is told when it builds the engine, where it has to.
     """
     chosen = found.chosen
     return {
@@ -87,7 +93,7 @@ def manifest(
             "size": model.size,
             "opset": importing.opset(prepared),
         },
-        "accuracy": _accuracy(scorer, scored),
+        "accuracy": _accuracy(scorer, scored) | ({"measured": MEASURED} if tensorrt else {}),
         "budget": asdict(chosen.verdict),
         "search": _search(found, project.budget),
         "sensitivity": _sensitivity(found, prepared),
@@ -96,7 +102,7 @@ def manifest(
         "nodes": _nodes(prepared, chosen.plan),
         "control_flow": operators.control_flow(prepared),
         "names": _names(chosen.names),
-    }
+    } | ({"tensorrt": dict(tensorrt)} if tensorrt else {})
 
 
 def _accuracy(scorer: Scorer, scored: Scored) -> dict[str, Any]:

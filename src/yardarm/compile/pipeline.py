@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +11,38 @@ import onnx
 from onnx import ModelProto
 
 from yardarm import datasets
-from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Probe
+from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Descriptor, Probe
 from yardarm.compile import bundle as bundles
+from yardarm.compile.building import building, optimisation_profiles
 from yardarm.compile.calibration.observe import observe
 from yardarm.compile.calibration.observed import Observed
 from yardarm.compile.calibration.ranges import RULES, SYMMETRIC, Range, Rule
 from yardarm.compile.calibration.statistics import statistics
 from yardarm.compile.manifest import Sources, manifest, options, tools
 from yardarm.compile.normalising.normalise import normalise
-from yardarm.compile.quantization.quantize import Plan, represented
+from yardarm.compile.quantization.halves import fit
+from yardarm.compile.quantization.plan import Plan, TensorRt
+from yardarm.compile.quantization.quantize import quantize, represented
 from yardarm.compile.searching import budget
 from yardarm.compile.searching.costs import Costs, rates
+from yardarm.compile.searching.gpu_costs import gpu_costs
 from yardarm.compile.searching.scoring import Scorer
-from yardarm.compile.searching.search import search
+from yardarm.compile.searching.search import Found, search
 from yardarm.compile.searching.sensitivity import Data, Trials
 from yardarm.compile.searching.subject import Subject
-from yardarm.compile.session import Engine
+from yardarm.compile.session import Engine, Feed
 from yardarm.compile.sources import importing, operators
 from yardarm.compile.sources.opening import Imported, is_torch, open_source
-from yardarm.compile.verify import golden
+from yardarm.compile.verify import check_alike, golden
 from yardarm.digest import Digest, of_json, short
-from yardarm.errors import InvalidInput, Unsupported
+from yardarm.errors import InvalidInput, YardarmError
 from yardarm.events import Note, Sink, step
-from yardarm.profiles import Profile
+from yardarm.profiles import Profile, for_release, release_for
 from yardarm.project import Project
 from yardarm.store import Store
 
 RECIPE = 4  # counts changes of this code that change its results
+HALF_SCALES = 19  # since which operator set scales may be float16
 FIRST = 8  # samples on which the normalised model is held against the original
 
 
@@ -82,7 +87,7 @@ def compiled(
         Undecided: the evaluation set is too small for the budget.
         VerificationFailed: the model doesn't survive a step; which one is said.
     """
-    _check_target(profile)
+    profile = _for_target(project, profile)
     sources = _sources(project, profile, sink)
     key = of_json(_inputs(project, profile, sources.digests, probe))
     known, latency_ms = _recorded(store, key)
@@ -100,13 +105,11 @@ def compiled(
     return Compiled(bundle, known is not None, latency_ms)
 
 
-def _check_target(profile: Profile) -> None:
-    if profile.runtime.target != "onnxruntime":
-        raise Unsupported(
-            f"compiling for {profile.runtime.target} is not there yet",
-            where=f"profile {profile.name}",
-            hint="use a profile whose target is onnxruntime; see `yardarm profiles`",
-        )
+def _for_target(project: Project, profile: Profile) -> Profile:
+    """The profile as it is with the JetPack that is compiled for."""
+    if profile.runtime.target != "tensorrt":
+        return profile
+    return for_release(profile, release_for(profile, project.tensorrt.jetpack))
 
 
 def _sources(project: Project, profile: Profile, sink: Sink) -> Sources:
@@ -156,8 +159,22 @@ def _inputs(
         "options": options(project, profile),
         "cpu": profile.cpu.model_dump(mode="json"),
         "opset": [profile.runtime.opset_min, profile.runtime.opset_max],
+        "tensorrt": _tensorrt_inputs(project, profile),
         "tools": tools(),
         "timed on": probe.name if probe else None,
+    }
+
+
+def _tensorrt_inputs(project: Project, profile: Profile) -> dict[str, Any] | None:
+    if profile.runtime.target != "tensorrt" or profile.gpu is None:
+        return None
+    return {
+        "version": release_for(profile, project.tensorrt.jetpack).tensorrt,
+        "settings": project.tensorrt.model_dump(mode="json"),
+        "building": profile.building.model_dump(mode="json"),
+        "gpu": profile.gpu.model_dump(mode="json"),
+        "precisions": profile.runtime.precisions,
+        "bandwidth": profile.memory.bandwidth_gbs,
     }
 
 
@@ -191,7 +208,7 @@ class _Compiler:
         with step(self.sink, "verify", "verify the written file") as running:
             data = bundles.serialised(onnx.load_from_string(found.chosen.data), original)
             model = self.store.put(data, MEDIA_OCTETS, {TITLE: bundles.MODEL})
-            written = Engine(self.store.path(model.digest), layout=self.project.layout)
+            written = self._answering(model, prepared, found)
             scored = scorer.score(written, running)
             witnesses = golden(written, self.sources.evaluation, scorer.truth(), scored.answers)
             compared = scored.comparison
@@ -206,6 +223,7 @@ class _Compiler:
             scorer=scorer,
             found=found,
             scored=scored,
+            tensorrt=self._building(found, original),
         )
         inputs = [tensor.name for tensor in importing.inputs(original)]
         ranges = represented(prepared, found.chosen.plan)
@@ -215,6 +233,28 @@ class _Compiler:
         times = {each.name: each.latency_ms for each in found.candidates}
         known = {name: latency for name, latency in times.items() if latency is not None}
         return bundles.put(self.store, model, body, seen, witnesses), known
+
+    def _answering(self, model: Descriptor, prepared: ModelProto, found: Found) -> Engine:
+        """What answers as the device will: the written file itself, where onnxruntime is there
+        too. One for TensorRT is loaded, and has to be near to what is scored in its place."""
+        layout = self.project.layout
+        file = self.store.path(model.digest)
+        if not found.chosen.plan.tensorrt:
+            return Engine(file, layout=layout)
+        rounded = quantize(prepared, found.chosen.plan)
+        answering = Engine(rounded, layout=layout)
+        sample = next(self.sources.evaluation.batches(FIRST, answering.inputs))
+        check_alike(rounded, onnx.load(file), sample, layout)
+        return answering
+
+    def _building(self, found: Found, original: ModelProto) -> dict[str, Any] | None:
+        chosen = found.chosen
+        if not chosen.plan.tensorrt:
+            return None
+        sets = self.sources.calibration, self.sources.evaluation
+        inputs = importing.inputs(original)
+        shapes = optimisation_profiles(self.project.tensorrt, inputs, sets)
+        return building(self.project, self.profile, chosen.plan, chosen.names, shapes)
 
     def _prepared(self, original: ModelProto) -> ModelProto:
         calibration, evaluation = self.sources.calibration, self.sources.evaluation
@@ -227,14 +267,22 @@ class _Compiler:
                 parity = self.sources.model.parity
                 parity.check(evaluation, self.project.metric, labels, running)
             sample = next(calibration.batches(FIRST, [tensor.name for tensor in inputs]))
-            runtime = self.profile.runtime
-            prepared = normalise(
-                original, runtime.opset_min, runtime.opset_max, sample, self.project.layout
-            )
+            prepared = self._normalised(original, sample)
             running.detail = f"{len(prepared.graph.node)} nodes, {_opsets(original, prepared)}"
             if bodies := operators.control_flow(prepared):
                 running.note(f"left in fp32, with all that is in them: {', '.join(bodies)}")
         return prepared
+
+    def _normalised(self, original: ModelProto, sample: Feed) -> ModelProto:
+        """In an operator set where int8 values can be dequantized into float16, if there is a
+        way into one."""
+        runtime, layout = self.profile.runtime, self.project.layout
+        if runtime.target == "tensorrt" and runtime.opset_min < HALF_SCALES <= runtime.opset_max:
+            try:
+                return normalise(original, HALF_SCALES, runtime.opset_max, sample, layout)
+            except YardarmError:
+                pass
+        return normalise(original, runtime.opset_min, runtime.opset_max, sample, layout)
 
     def _scorer(self, original: ModelProto) -> Scorer:
         evaluation = self.sources.evaluation
@@ -260,7 +308,7 @@ class _Compiler:
 
     def _subject(self, prepared: ModelProto, observed: Mapping[str, Observed]) -> Subject:
         """What is searched over; without int8 in the profile no tensor has a range."""
-        choice = self.profile.quantization
+        choice, runtime = self.profile.quantization, self.profile.runtime
         int8 = "int8" in self.profile.runtime.precisions
         finite = {name: seen for name, seen in observed.items() if seen.finite and int8}
         ranges: dict[str, dict[str, Range]] = {
@@ -269,7 +317,7 @@ class _Compiler:
         }
         first = ranges["least-error"]
         samples = self.sources.calibration.samples
-        costs = Costs(
+        work = Costs(
             prepared,
             {name: seen.count / samples for name, seen in observed.items()},
             first,
@@ -277,17 +325,28 @@ class _Compiler:
             choice.symmetric_activations,
         )
         digests = self.sources.digests
+        plan = Plan(choice, {}, first)
+        if runtime.target == "tensorrt":
+            plan = replace(plan, tensorrt=self._tensorrt(prepared, observed))
         return Subject(
             model=prepared,
             ranges=ranges,
-            plan=Plan(choice, {}, first),
-            costs=costs,
-            trials=Trials(prepared, costs.of({}), self.store),
+            plan=plan,
+            costs=gpu_costs(work, plan, self.profile) if plan.tensorrt else work,
+            trials=Trials(prepared, work.of({}), self.store),
             calibration=Data(self.sources.calibration, digests["calibration"]),
             evaluation=Data(self.sources.evaluation, digests["evaluation"]),
             labels=self.project.data.labels,
             int8=int8,
         )
+
+    def _tensorrt(self, prepared: ModelProto, observed: Mapping[str, Observed]) -> TensorRt:
+        release = release_for(self.profile, self.project.tensorrt.jetpack)
+        major, minor = release.tensorrt.split(".")[:2]
+        opset = importing.opset(prepared)
+        half = "fp16" in self.profile.runtime.precisions
+        extremes = {name: (seen.low, seen.high) for name, seen in observed.items() if half}
+        return TensorRt((int(major), int(minor)), fit(prepared, extremes, opset), opset)
 
 
 def _opsets(original: ModelProto, prepared: ModelProto) -> str:

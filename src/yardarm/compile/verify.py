@@ -6,13 +6,17 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import ModelProto
 
+from yardarm.artifacts import Layout
 from yardarm.compile.searching.scoring import Answers
-from yardarm.compile.session import Arrays, Engine, joined
+from yardarm.compile.searching.witnesses import error, watched, witnesses
+from yardarm.compile.session import Arrays, Engine, Feed, joined
 from yardarm.datasets import Dataset
 from yardarm.errors import VerificationFailed
 
 GOLDEN = 8
+ALIKE = 0.05  # .005 was seen where int8 follows on what is rounded to float16 or not
 TOLERANCE = 0.05
 """Share of an output's observed range by which a device may differ. int8 kernels round
 differently on ARM and x86: up to 1.6 % of the range was seen on correct devices."""
@@ -52,6 +56,26 @@ def golden(
         found[f"output/{name}"] = values
         found[f"tolerance/{name}"] = np.array([allowed, 0.0], np.float64)
     return found
+
+
+def check_alike(scored: ModelProto, written: ModelProto, sample: Feed, layout: Layout) -> None:
+    """Hold a file for TensorRT, which onnxruntime runs as well but rounds less, against what
+    is scored in its place.
+
+    Raises:
+        Unsupported: onnxruntime can't load one of them.
+        VerificationFailed: their outputs differ.
+    """
+    models = scored, written
+    answers = [Engine(watched(model), layout=layout).run(sample) for model in models]
+    names = [witnesses(model) for model in models]
+    gap = error(answers[0], names[0], answers[1], names[1])
+    if not gap <= ALIKE:
+        raise VerificationFailed(
+            f"the written file answers otherwise than what was scored: outputs differ by {gap:.3g} "
+            f"of their mean square, {ALIKE:g} is allowed",
+            where="model.onnx",
+        )
 
 
 def _steady(before: Mapping[str, NDArray[np.generic]], after: Answers) -> NDArray[np.int64]:

@@ -13,12 +13,15 @@ LEAST = 16  # values of a weight for which a scale and a node of its own pay
 class Form(StrEnum):
     """What a node computes in.
 
-    STATIC: inputs, weights and output in int8 with scales from calibration.
+    FP16: inputs, weights and output in float16; for TensorRT.
+    STATIC: inputs, weights and output in int8 with scales from calibration. For TensorRT the
+        output is float16, or float32 where that does not hold it; engines fuse what follows.
     DYNAMIC: weights in int8, inputs quantized as they come, float32 output.
     WEIGHTS: weights kept in int8 and dequantized, arithmetic in float32.
     """
 
     FP32 = "fp32"
+    FP16 = "fp16"
     STATIC = "int8"
     DYNAMIC = "int8-dynamic"
     WEIGHTS = "int8-weights"
@@ -81,6 +84,31 @@ def ladder(node: NodeProto, known: Mapping[str, TensorProto]) -> tuple[Form, ...
     else:
         forms = ()
     return (*(form for form in forms if _possible(node, form, known)), Form.FP32)
+
+
+def tensorrt_ladder(
+    node: NodeProto, known: Mapping[str, TensorProto], fit: frozenset[str]
+) -> tuple[Form, ...]:
+    """The same for TensorRT. Products of two activations are not for int8: attention loses all
+    of its accuracy by that.
+
+    Args:
+        fit: names of the nodes that float16 can carry.
+    """
+    forms = [Form.FP16] if node.name in fit else []
+    if node.domain in DEFAULT_DOMAINS and len(weights(node, known)) == 1 and _weighed(node, known):
+        forms = [Form.STATIC, *forms]
+    return (*forms, Form.FP32)
+
+
+def _weighed(node: NodeProto, known: Mapping[str, TensorProto]) -> bool:
+    """Its second input is a weight that TensorRT's int8 kernels take."""
+    if node.op_type not in ("Conv", "Gemm", "MatMul") or node.input[1] not in weights(node, known):
+        return False
+    bias = node.input[2] if len(node.input) > 2 else ""
+    return (not bias or bias in known) and (
+        node.op_type == "Conv" or (plain(node) and len(known[node.input[1]].dims) == 2)
+    )
 
 
 def plain(node: NodeProto) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from onnx import ModelProto, NodeProto, TensorProto
 
@@ -41,6 +42,12 @@ def rates(cpu: Cpu) -> Rates:
     return Rates(int8_products=16.0) if DOT_PRODUCT in cpu.features else Rates()
 
 
+class CostModel(Protocol):
+    """Tells what a mix of forms costs; the unit is the model's own."""
+
+    def of(self, forms: Mapping[str, Form]) -> float: ...
+
+
 @dataclass(frozen=True)
 class Costs:
     """Costs of forms for one model.
@@ -67,8 +74,8 @@ class Costs:
 
     def _changes(self, placed: Placement) -> float:
         entered = [name for name in placed.pairs if name not in placed.produced]
-        into = sum(self._size(name) / self.rates.quantized for name in entered)
-        out_of = sum(self._size(name) / self.rates.dequantized for name in placed.converted)
+        into = sum(self.size(name) / self.rates.quantized for name in entered)
+        out_of = sum(self.size(name) / self.rates.dequantized for name in placed.converted)
         return into + out_of + self.rates.node * (len(entered) + len(placed.converted))
 
     def _node(
@@ -81,7 +88,7 @@ class Costs:
         if node.op_type in FREE or self._absorbed(node, placed):
             return 0.0
         rates, products = self.rates, self.products(node, known)
-        moved = self._size(node.output[0])
+        moved = self.size(node.output[0])
         if not products:
             width = 2 if form is Form.STATIC or node.name in placed.movers else 1
             return float(rates.node + moved / (rates.elements * width))
@@ -96,7 +103,7 @@ class Costs:
         loading = held * (4 if form is Form.FP32 else 1) / rates.bytes
         extra = 0.0
         if form is Form.DYNAMIC:
-            extra = 2 * self._size(node.input[0]) / rates.quantized
+            extra = 2 * self.size(node.input[0]) / rates.quantized
         elif form is Form.WEIGHTS and not fast and node.op_type != "Gather":
             extra = held / rates.dequantized
         return float(rates.node + max(arithmetic, loading) + extra)
@@ -112,26 +119,27 @@ class Costs:
 
     def products(self, node: NodeProto, known: Mapping[str, TensorProto]) -> float:
         """Multiplications for one sample; 0 for nodes that don't multiply matrices."""
-        made = self._size(node.output[0])
+        made = self.size(node.output[0])
         held = [list(known[name].dims) for name in node.input if name in known]
         shape = next((dims for dims in held if len(dims) > 1), None)
         match node.op_type:
             case "Conv" if shape:
                 return float(made * math.prod(shape[1:]))
             case "ConvTranspose" | "Attention" if shape:
-                return float(self._size(node.input[0]) * math.prod(shape[1:]))
+                return float(self.size(node.input[0]) * math.prod(shape[1:]))
             case "MatMul" | "Gemm" if shape:
                 return float(made * math.prod(shape) / _outputs(node, shape))
             case "MatMul" | "Gemm":
-                sizes = self._size(node.input[0]) * self._size(node.input[1])
+                sizes = self.size(node.input[0]) * self.size(node.input[1])
                 return math.sqrt(sizes * made)
             case "LSTM" | "GRU" | "RNN" if shape:
-                steps = self._size(node.input[0]) / max(1, shape[-1])
+                steps = self.size(node.input[0]) / max(1, shape[-1])
                 matrices = (math.prod(dims) for dims in held if len(dims) == 3)
                 return float(steps * sum(matrices))
         return 0.0
 
-    def _size(self, name: str) -> float:
+    def size(self, name: str) -> float:
+        """Values of one sample."""
         return self.elements.get(name, 0.0)
 
 
@@ -140,7 +148,7 @@ def _outputs(node: NodeProto, shape: list[int]) -> int:
     return max(1, shape[0] if turned else shape[-1])
 
 
-def cheapest(costs: Costs, ladders: Mapping[str, tuple[Form, ...]]) -> dict[str, Form]:
+def cheapest(costs: CostModel, ladders: Mapping[str, tuple[Form, ...]]) -> dict[str, Form]:
     """The forms of least cost: the fastest everywhere, then each node for which another form
     is cheaper among its neighbours', until none is.
 
@@ -153,9 +161,11 @@ def cheapest(costs: Costs, ladders: Mapping[str, tuple[Form, ...]]) -> dict[str,
         before = best
         for name, ladder in ladders.items():
             for form in ladder[1:]:
+                if _wasteful(form, ladder):
+                    continue
                 trial = forms | {name: form}
                 cost = costs.of(trial)
-                if cost < best * (1 - 1e-6) and not _wasteful(form, ladder):
+                if cost < best * (1 - 1e-6):
                     forms, best = trial, cost
         if best >= before:
             break
@@ -163,5 +173,6 @@ def cheapest(costs: Costs, ladders: Mapping[str, tuple[Form, ...]]) -> dict[str,
 
 
 def _wasteful(form: Form, ladder: tuple[Form, ...]) -> bool:
-    """fp32 where the weights could be kept in int8: four times the bytes for the same work."""
-    return form is Form.FP32 and Form.WEIGHTS in ladder
+    """fp32 where the weights could be kept in int8, or all of it in fp16: more bytes for the
+    same work."""
+    return form is Form.FP32 and (Form.WEIGHTS in ladder or Form.FP16 in ladder)

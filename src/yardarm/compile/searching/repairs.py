@@ -11,7 +11,7 @@ from onnx import ModelProto, NodeProto, helper, numpy_helper
 from yardarm.compile.calibration.ranges import Range
 from yardarm.compile.quantization import encode
 from yardarm.compile.quantization.forms import Form, constants, plain, weights
-from yardarm.compile.quantization.quantize import Plan
+from yardarm.compile.quantization.plan import Plan
 from yardarm.compile.searching.sensitivity import Data, Trials, spread
 from yardarm.compile.searching.variants import Rounded
 from yardarm.compile.session import Engine

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from yardarm.artifacts import Probe
 from yardarm.compile.quantization.forms import Form
-from yardarm.compile.quantization.quantize import Plan, placed
+from yardarm.compile.quantization.plan import Plan
+from yardarm.compile.quantization.quantize import placed
 from yardarm.compile.searching import repairs
 from yardarm.compile.searching.costs import cheapest
 from yardarm.compile.searching.scoring import Scorer
@@ -60,7 +61,10 @@ def search(
         Unsupported: onnxruntime can't load what was written.
     """
     ranged = {name for rule in subject.ranges.values() for name in rule}
-    choices = ladders(subject.model, ranged) if subject.int8 else {}
+    tensorrt = subject.plan.tensorrt
+    choices = (
+        ladders(subject.model, ranged, tensorrt) if subject.int8 or tensorrt is not None else {}
+    )
     with step(sink, "quantize", "quantize") as running:
         plan, rule, mended = _prepared(subject, choices, running)
         running.detail = f"ranges by {rule}" + "".join(f", {each}" for each in mended)

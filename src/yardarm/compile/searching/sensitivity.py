@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from yardarm import metrics
-from yardarm.compile.quantization.quantize import Plan
+from yardarm.compile.quantization.plan import Plan
 from yardarm.compile.searching.variants import Rounded, Variant, branched, length
 from yardarm.compile.searching.witnesses import error, watched, witnesses
 from yardarm.compile.session import Arrays, Engine

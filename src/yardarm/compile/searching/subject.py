@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from onnx import ModelProto
 
 from yardarm.compile.calibration.ranges import Range
-from yardarm.compile.quantization.forms import Form, constants, ladder
+from yardarm.compile.quantization.forms import Form, constants, ladder, tensorrt_ladder
 from yardarm.compile.quantization.placement import activations
-from yardarm.compile.quantization.quantize import Plan, quantize
+from yardarm.compile.quantization.plan import Plan, TensorRt
+from yardarm.compile.quantization.quantize import quantize
 from yardarm.compile.searching import sensitivity
-from yardarm.compile.searching.costs import Costs
+from yardarm.compile.searching.costs import CostModel
 from yardarm.compile.searching.sensitivity import Data, Trials
 from yardarm.compile.searching.witnesses import error, watched, witnesses
 from yardarm.compile.session import Engine
@@ -28,13 +29,13 @@ class Subject:
         model: normalised.
         ranges: by rule, then by tensor.
         plan: no forms yet; its ranges are those of the first rule.
-        int8: the profile knows it; else everything stays in fp32.
+        int8: the profile knows it; else no node takes it.
     """
 
     model: ModelProto
     ranges: Mapping[str, Mapping[str, Range]]
     plan: Plan
-    costs: Costs
+    costs: CostModel
     trials: Trials
     calibration: Data
     evaluation: Data
@@ -42,13 +43,16 @@ class Subject:
     int8: bool
 
 
-def ladders(model: ModelProto, ranged: set[str]) -> dict[str, tuple[Form, ...]]:
+def ladders(
+    model: ModelProto, ranged: set[str], tensorrt: TensorRt | None = None
+) -> dict[str, tuple[Form, ...]]:
     """The nodes that have a choice, with their forms, fastest first."""
     known = constants(model)
     found = {}
     for node in model.graph.node:
-        forms = ladder(node, known)
-        if not ranged.issuperset({*activations(node, known), node.output[0]}):
+        forms = tensorrt_ladder(node, known, tensorrt.fit) if tensorrt else ladder(node, known)
+        touched = activations(node, known)
+        if not ranged.issuperset(touched if tensorrt else {*touched, node.output[0]}):
             forms = tuple(form for form in forms if form is not Form.STATIC)
         if len(forms) > 1:
             found[node.name] = forms

@@ -7,9 +7,9 @@ comes behind the nodes, and one session answers for all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from onnx import GraphProto, ModelProto, NodeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
 from yardarm.compile.calibration.ranges import Range
 from yardarm.compile.normalising import graphs
@@ -17,7 +17,8 @@ from yardarm.compile.quantization import dynamic, encode
 from yardarm.compile.quantization.encode import Parts
 from yardarm.compile.quantization.forms import Form, constants
 from yardarm.compile.quantization.placement import readers_of
-from yardarm.compile.quantization.quantize import Plan, placed, quantize
+from yardarm.compile.quantization.plan import Plan
+from yardarm.compile.quantization.quantize import placed, quantize
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _branch(
         skipped: set[str] = set()
     else:
         head = _head(model, variant, plan)
-        only = Plan(plan.choice, {variant.node: variant.form}, plan.ranges)
+        only = _alone(plan, variant)
         _append_head(graph, model, head, only, tag)
         ends = {name for node in head for name in node.output if name}
         skipped = {node.name for node in head}
@@ -113,17 +114,23 @@ def _append_behind(
 def _head(model: ModelProto, variant: Variant, plan: Plan) -> list[NodeProto]:
     """The node, and the clamp behind it where both are rounded at once."""
     node = next(each for each in model.graph.node if each.name == variant.node)
-    only = Plan(plan.choice, {variant.node: variant.form}, plan.ranges)
-    if variant.form is not Form.STATIC or node.output[0] in placed(model, only).produced:
+    only = _alone(plan, variant)
+    if plan.tensorrt or variant.form is not Form.STATIC:
+        return [node]
+    if node.output[0] in placed(model, only).produced:
         return [node]
     return [node, readers_of(model)[node.output[0]][0]]
+
+
+def _alone(plan: Plan, variant: Variant) -> Plan:
+    return replace(plan, forms={variant.node: variant.form}, shifts={})
 
 
 def _append_head(
     graph: GraphProto, model: ModelProto, head: list[NodeProto], plan: Plan, tag: str
 ) -> None:
     """The head as the writer writes it, from the unchanged graph's tensors."""
-    known = constants(model)
+    known, values = constants(model), _values(model)
     made = {name for node in head for name in node.output}
     read = dict.fromkeys(name for node in head for name in node.input if name)
     fed = [name for name in read if name not in known and name not in made]
@@ -131,8 +138,8 @@ def _append_head(
         helper.make_graph(
             head,
             "head",
-            [helper.make_empty_tensor_value_info(name) for name in fed],
-            [helper.make_empty_tensor_value_info(name) for name in head[-1].output if name],
+            [values[name] for name in fed],
+            [values[name] for name in head[-1].output if name],
             [known[name] for name in read if name in known],
         )
     )
@@ -151,6 +158,15 @@ def _append_head(
             fresh = graph.initializer.add()
             fresh.CopyFrom(tensor)
             fresh.name = inside.get(tensor.name, f"{tensor.name}{tag}")
+
+
+def _values(model: ModelProto) -> Mapping[str, ValueInfoProto]:
+    """What is known of each tensor: a writer may ask for its type."""
+    graph = model.graph
+    known = (*graph.value_info, *graph.input, *graph.output)
+    told = {value.name: value for value in known}
+    made = (name for node in graph.node for name in (*node.input, *node.output))
+    return {name: told.get(name) or helper.make_empty_tensor_value_info(name) for name in made}
 
 
 def _behind(model: ModelProto, changed: set[str]) -> int:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from yardarm.artifacts import Estimate, Probe
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.names import Names, shorten
-from yardarm.compile.quantization.quantize import Plan, quantize
+from yardarm.compile.quantization.plan import Plan
+from yardarm.compile.quantization.quantize import quantize, shipped
 from yardarm.compile.searching.budget import Figures, Verdict, accurate, aim, judged
 from yardarm.compile.searching.scoring import Scored, Scorer
 from yardarm.compile.searching.subject import Judge, Subject, ladders
@@ -116,7 +117,7 @@ class Walk:
             if min(errors.values()) <= ALIKE:
                 break
             plan = replace(self._plan, forms=path[at])
-            short, _ = shorten(quantize(self._subject.model, plan))
+            short, _ = shorten(shipped(self._subject.model, plan))
             if short.ByteSize() <= LARGER * len(start.data):
                 errors[at] = self._judge.error(plan)
         return min(errors, key=lambda at: errors[at])
@@ -133,7 +134,9 @@ class Walk:
         """Everything in float32 but for the weights: where int8 arithmetic does not pay."""
         forms = {
             name: Form.WEIGHTS
-            for name, offered in ladders(self._subject.model, set()).items()
+            for name, offered in ladders(
+                self._subject.model, set(), self._subject.plan.tensorrt
+            ).items()
             if Form.WEIGHTS in offered
         }
         return self._made("int8 weights alone", forms) if forms else None
@@ -148,9 +151,10 @@ class Walk:
 
     def _made(self, name: str, forms: Mapping[str, Form]) -> Candidate:
         plan = replace(self._plan, forms=forms)
-        short, names = shorten(quantize(self._subject.model, plan))
+        short, names = shorten(shipped(self._subject.model, plan))
         data: bytes = short.SerializeToString(deterministic=True)
-        engine = Engine(short, layout=self._subject.evaluation.dataset.layout)
+        answering = quantize(self._subject.model, plan) if plan.tensorrt else short
+        engine = Engine(answering, layout=self._subject.evaluation.dataset.layout)
         probe = self._probe
         scored: Scored | None = None
         try:

@@ -6,11 +6,11 @@ which of two models errs less, for all others are rounded to 0 and 1. There the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto, NodeProto, helper
 
 from yardarm.compile.session import Arrays
 
@@ -23,10 +23,18 @@ def witnesses(model: ModelProto) -> list[str]:
     fed = {value.name for value in model.graph.input}
     found = []
     for value in model.graph.output:
-        maker = makers.get(value.name)
+        maker = _made(value.name, makers)
         before = maker.input[0] if maker is not None and maker.op_type in SQUASHING else ""
         found.append(before if before in makers and before not in fed else value.name)
     return found
+
+
+def _made(name: str, makers: Mapping[str, NodeProto]) -> NodeProto | None:
+    """The node that computes a tensor, before it is cast."""
+    maker = makers.get(name)
+    while maker is not None and maker.op_type == "Cast":
+        maker = makers.get(maker.input[0])
+    return maker
 
 
 def watched(model: ModelProto) -> ModelProto:
