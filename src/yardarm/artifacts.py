@@ -191,6 +191,39 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Jetson:
+    """What a Jetson's own system says of its accelerators; "" and None where it does not say.
+
+    Attributes:
+        jetpack: version of the package nvidia-jetpack, such as "6.2.1"; many devices lack it.
+        tensorrt: version of its library, such as "10.3.0.30".
+        python_tensorrt: version of the module that python3 imports.
+        cuda: version of its runtime library, such as "12.6".
+        cudnn: version of its library.
+        power_mode: the mode that is set, such as "MAXN" or "15W".
+        power_modes: every mode's name and its id on this very device.
+        clocks_pinned: whether clocks can't move, as after `jetson_clocks`.
+        dla: DLA cores that Linux shows.
+        dla_compiler: whether libnvdla_compiler.so is there, which TensorRT in a container of
+            JetPack 5 and 6 takes from the device.
+        nvidia: container engine to whether it hands the GPU to containers: Docker by a runtime
+            of that name, Podman by a CDI device.
+    """
+
+    jetpack: str
+    tensorrt: str
+    python_tensorrt: str
+    cuda: str
+    cudnn: str
+    power_mode: str
+    power_modes: Mapping[str, int]
+    clocks_pinned: bool | None
+    dla: int | None
+    dla_compiler: bool | None
+    nvidia: Mapping[str, bool | None]
+
+
+@dataclass(frozen=True)
 class Facts:
     """What a live device says of itself. Sizes in MB (10^6 bytes).
 
@@ -205,6 +238,7 @@ class Facts:
         jetpack: L4T release such as "36.4.0", "" when it is no Jetson.
         emulated: it says that it is a Yardarm lab device.
         lab_profile: the profile that a lab device plays, "" on a real one.
+        jetson: its accelerators, None when it is no Jetson.
     """
 
     model: str
@@ -222,3 +256,4 @@ class Facts:
     free_disk_mb: int
     emulated: bool
     lab_profile: str = ""
+    jetson: Jetson | None = None

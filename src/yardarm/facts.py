@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 
-from yardarm.artifacts import Facts
+from yardarm.artifacts import Facts, Jetson
+from yardarm_wire import jetson
 
 SCRIPT = r"""
 section() { printf '\n@@ %s\n' "$1"; }
@@ -28,6 +29,28 @@ section l4t; head -n 1 /etc/nv_tegra_release ||
   dpkg-query --showformat='${Version}\n' --show nvidia-l4t-core
 section podman; podman --version
 section docker; docker --version
+if [ -e /etc/nv_tegra_release ] || dpkg-query --show nvidia-l4t-core >/dev/null; then
+PATH="$PATH:/usr/sbin:/sbin"
+section packages; dpkg-query --show --showformat='${db:Status-Abbrev} ${Package} ${Version}\n' \
+  nvidia-jetpack 'libnvinfer[0-9]*' 'libcudnn[0-9]*' 'cuda-cudart-[0-9]*'
+section tensorrt; python3 -c 'import tensorrt; print(tensorrt.__version__)'
+section mode; nvpmodel -q || cat /var/lib/nvpmodel/status
+section modes; grep POWER_MODEL /etc/nvpmodel.conf; nvpmodel -p --verbose 2>&1 | grep POWER_MODEL
+section clocks; jetson_clocks --show || {
+  for core in /sys/devices/system/cpu/cpu[0-9]*/cpufreq; do
+    name=${core%/cpufreq}; name=${name##*/}
+    echo "$name: MinFreq=$(cat "$core/scaling_min_freq") MaxFreq=$(cat "$core/scaling_max_freq")"
+  done
+  for gpu in /sys/class/devfreq/*gpu* /sys/class/devfreq/*.ga10b /sys/class/devfreq/*.gv11b; do
+    [ -e "$gpu/min_freq" ] &&
+      echo "GPU MinFreq=$(cat "$gpu/min_freq") MaxFreq=$(cat "$gpu/max_freq")"
+  done; }
+section dla; ls -d /sys/bus/platform/devices/*.nvdla[0-9]
+section dla-compiler; find /usr/lib/aarch64-linux-gnu/nvidia /usr/lib/aarch64-linux-gnu/tegra \
+  -name libnvdla_compiler.so -size +0
+section runtimes; docker info --format '{{json .Runtimes}}' || cat /etc/docker/daemon.json
+section cdi; grep -ho 'nvidia\.com/gpu' /etc/cdi/* /var/run/cdi/* | head -n 1
+fi
 section disk; df -Pk /var/lib | tail -n 1
 section lab; cat /etc/yardarm-lab
 section end
@@ -58,11 +81,12 @@ def parse(text: str) -> Facts:
         os=_pairs(parts.get("os", ""), "=").get("PRETTY_NAME", "").strip("\"'"),
         glibc=_glibc(parts.get("glibc", "")),
         python=_version(parts.get("python", "")),
-        jetpack=_l4t(parts.get("l4t", "")),
+        jetpack=jetson.l4t(parts.get("l4t", "")),
         engines=_engines(parts),
         free_disk_mb=round(_free_kib(parts.get("disk", "")) * KIB),
         emulated=lab is not None,
         lab_profile=lab or "",
+        jetson=_jetson(parts) if parts.get("l4t") else None,
     )
 
 
@@ -106,16 +130,38 @@ def _glibc(text: str) -> str:
     return found[-1] if found else ""
 
 
-def _l4t(text: str) -> str:
-    """`# R36 (release), REVISION: 4.0, …`, or the version of the package nvidia-l4t-core."""
-    written = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", text)
-    return f"{written[1]}.{written[2]}" if written else _version(text)
-
-
 def _engines(parts: dict[str, str]) -> dict[str, str]:
     """Podman's stand-in for docker calls itself podman, and does not count as docker."""
     said = {name: parts.get(name, "") for name in ("podman", "docker")}
     return {name: _version(text) for name, text in said.items() if text.lower().startswith(name)}
+
+
+def _jetson(parts: dict[str, str]) -> Jetson:
+    installed = jetson.packages(parts.get("packages", ""))
+    modes = jetson.power_modes(parts.get("modes", ""))
+    mode = jetson.power_mode(parts.get("mode", ""), modes)
+    compiler = parts.get("dla-compiler")
+    return Jetson(
+        jetpack=jetson.jetpack(installed),
+        tensorrt=jetson.tensorrt(installed),
+        python_tensorrt=_version(parts.get("tensorrt", "")),
+        cuda=jetson.cuda(installed),
+        cudnn=jetson.cudnn(installed),
+        power_mode=mode.name if mode else "",
+        power_modes={each.name: each.id for each in modes if each.id is not None},
+        clocks_pinned=jetson.clocks_pinned(parts.get("clocks", "")),
+        dla=len(parts["dla"].split()) if "dla" in parts else None,
+        dla_compiler=None if compiler is None else bool(compiler.strip()),
+        nvidia={name: _nvidia(name, parts) for name in _engines(parts)},
+    )
+
+
+def _nvidia(engine: str, parts: dict[str, str]) -> bool | None:
+    """Docker's runtimes are told to its group alone, and its settings may be absent."""
+    if engine == "podman":
+        return "nvidia.com/gpu" in parts["cdi"] if "cdi" in parts else None
+    said = parts.get("runtimes", "").replace("null", "").strip()
+    return bool(re.search(r'"nvidia"\s*:', said)) if said else None
 
 
 def _free_kib(line: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from yardarm.artifacts import Facts
@@ -61,6 +62,19 @@ def release(facts: Facts, profile: Profile) -> Release | None:
     """The JetPack that runs on a device; None where the profile doesn't know its L4T."""
     minor = ".".join(facts.jetpack.split(".")[:2])
     return next((found for found in profile.releases if minor in found.l4t), None)
+
+
+def nearest(facts: Facts, profile: Profile) -> Release | None:
+    """The JetPack whose L4T is closest to a device's, for a device whose own is not known."""
+    at = _place(facts.jetpack)
+    known = [(abs(_place(l4t) - at), found) for found in profile.releases for l4t in found.l4t]
+    return min(known, key=lambda pair: pair[0])[1] if at and known else None
+
+
+def _place(l4t: str) -> int:
+    """Major and minor of an L4T release as one number, 0 without one."""
+    major, minor, *_ = [int(part) for part in re.findall(r"\d+", l4t)] + [0, 0]
+    return major * 1000 + minor
 
 
 def _refuse_unfit(facts: Facts, host: str) -> None:

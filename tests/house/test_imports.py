@@ -14,7 +14,8 @@ ALLOWED = {
     "yardarm_wire": STANDARD | {"yardarm_wire"},
     "yardarm_agent": STANDARD | {"yardarm_wire", "yardarm_agent"},
     "yardarm_runtime": STANDARD
-    | {"yardarm_wire", "yardarm_runtime", "numpy", "onnxruntime", "psutil", "waitress"},
+    | {"yardarm_wire", "yardarm_runtime", "numpy", "onnxruntime", "psutil", "waitress"}
+    | {"tensorrt", "tensorrt_rtx", "pycuda"},
 }
 
 

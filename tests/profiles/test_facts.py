@@ -81,6 +81,62 @@ def test_script_needs_hardly_a_tool(tmp_path: Path) -> None:
     assert got.machine == platform.machine()
 
 
+TOOLS = {
+    "dpkg-query": """
+case "$*" in
+  *" nvidia-l4t-core") echo 36.4.3-20250107174145 ;;
+  *) printf 'ii  libnvinfer10 10.3.0.30-1+cuda12.5\\nun  libnvinfer8 \\n' ;;
+esac""",
+    "nvpmodel": """
+case "$*" in
+  -q) printf 'NV Power Mode: 25W\\n1\\n'; echo 'NVPM ERROR: x' >&2; exit 1 ;;
+  "-p --verbose") echo 'NVPM VERB: POWER_MODEL: ID=1 NAME=25W' >&2 ;;
+esac""",
+    "jetson_clocks": "echo 'cpu0: MinFreq=7 MaxFreq=7'; echo 'GPU MinFreq=7 MaxFreq=7'",
+    "docker": """
+case "$1" in
+  --version) echo Docker version 27.5.1, build 1 ;;
+  info) echo '{"nvidia":{"path":"x"},"runc":{"path":"runc"}}' ;;
+esac""",
+    "python3": """
+case "$1" in
+  --version) echo Python 3.10.12 ;;
+  *) echo 10.3.0 ;;
+esac""",
+}
+"""Tools of a Jetson, which answer what Jetsons answer, their warnings and exit codes included."""
+
+
+def test_script_asks_a_jetson_for_its_accelerators(tmp_path: Path) -> None:
+    for name, text in TOOLS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        [shutil.which("dash") or "/bin/sh", "-s"],
+        input=facts.SCRIPT.encode(),
+        capture_output=True,
+        timeout=30,
+        check=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert done.stderr == b""
+    got = facts.parse(done.stdout.decode())
+    assert (got.jetpack, got.engines["docker"]) == ("36.4.3", "27.5.1")
+    assert got.jetson is not None
+    assert (got.jetson.tensorrt, got.jetson.python_tensorrt) == ("10.3.0.30", "10.3.0")
+    assert (got.jetson.power_mode, got.jetson.power_modes) == ("25W", {"25W": 1})
+    assert (got.jetson.clocks_pinned, got.jetson.nvidia["docker"]) == (True, True)
+    assert (got.jetson.dla, got.jetson.dla_compiler) == (0, False)
+
+
+def test_other_devices_are_not_asked_for_accelerators() -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-s"], input=facts.SCRIPT.encode(), capture_output=True, timeout=30, check=True
+    )
+    assert b"@@ packages" not in done.stdout
+    assert facts.parse(done.stdout.decode()).jetson is None
+
+
 def test_output_that_broke_off_is_noticed() -> None:
     whole = CASES[0].read_text()
     assert not facts.complete(whole[: len(whole) // 2])
@@ -96,6 +152,8 @@ def test_device_tree_strings_end_with_a_nul() -> None:
 def test_parser_takes_anything(text: str) -> None:
     facts.parse(text)
     facts.parse("\n".join(f"@@ {name}\n{text}" for name in ("bits", "l4t", "disk", "lab", "os")))
+    names = ("packages", "mode", "modes", "clocks", "dla", "runtimes", "cdi")
+    facts.parse("@@ l4t\n36.4\n" + "\n".join(f"@@ {name}\n{text}" for name in names))
 
 
 @pytest.mark.parametrize(
@@ -144,3 +202,31 @@ def test_release_follows_the_l4t(jetpack: str, tensorrt: str | None) -> None:
     device = dataclasses.replace(case("orin-nx-16-jetpack-6"), jetpack=jetpack)
     found = matching.release(device, profiles.load("jetson-orin-nx-16gb"))
     assert (found.tensorrt if found else None) == tensorrt
+
+
+@pytest.mark.parametrize(
+    ("l4t", "near"),
+    [("36.6.0", "6.1 to 6.2.2"), ("37.0.0", "6.1 to 6.2.2"), ("40.1.0", "7.2"), ("", None)],
+)
+def test_unknown_l4t_is_told_the_nearest(l4t: str, near: str | None) -> None:
+    device = dataclasses.replace(case("orin-nx-16-jetpack-6"), jetpack=l4t)
+    found = matching.nearest(device, profiles.load("jetson-orin-nx-16gb"))
+    assert (found.jetpack if found else None) == near
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"nvidia":{"path":"x"}}', True),
+        ('{"runc":{}}', False),
+        ('null\n{"default-runtime": "nvidia", "runtimes": {"nvidia" : {}}}', True),
+        ('null\n{"log-driver": "nvidia"}', False),
+        ("null", None),
+        ("", None),
+    ],
+)
+def test_runtime_of_docker(text: str, expected: bool | None) -> None:
+    said = f"@@ l4t\n36.4\n@@ docker\nDocker version 27.5.1\n@@ runtimes\n{text}\n"
+    found = facts.parse(said).jetson
+    assert found
+    assert found.nvidia == {"docker": expected}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from onnx import ModelProto
 
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.names import Names
@@ -75,6 +76,23 @@ def optimisation_profiles(
         for tensor in inputs
         if None in tensor.shape
     }
+
+
+def part_axes(model: ModelProto, profiles: Mapping[str, Mapping[str, Shape]]) -> None:
+    """Take the names off axes of inputs that share one and differ in length: exporters call
+    every open axis alike, and for TensorRT such axes are of one length."""
+    lengths: dict[str, set[tuple[int, ...]]] = {}
+    axes = [
+        (axis, tuple(bound[place] for bound in profiles[value.name].values()))
+        for value in model.graph.input
+        if value.name in profiles
+        for place, axis in enumerate(value.type.tensor_type.shape.dim)
+    ]
+    for axis, bounds in axes:
+        lengths.setdefault(axis.dim_param, set()).add(bounds)
+    for axis, _ in axes:
+        if axis.dim_param and len(lengths[axis.dim_param]) > 1:
+            axis.ClearField("dim_param")
 
 
 def _profile(

@@ -13,7 +13,7 @@ from onnx import ModelProto
 from yardarm import datasets
 from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Descriptor, Probe
 from yardarm.compile import bundle as bundles
-from yardarm.compile.building import building, optimisation_profiles
+from yardarm.compile.building import building, optimisation_profiles, part_axes
 from yardarm.compile.calibration.observe import observe
 from yardarm.compile.calibration.observed import Observed
 from yardarm.compile.calibration.ranges import RULES, SYMMETRIC, Range, Rule
@@ -41,7 +41,7 @@ from yardarm.profiles import Profile, for_release, release_for
 from yardarm.project import Project
 from yardarm.store import Store
 
-RECIPE = 4  # counts changes of this code that change its results
+RECIPE = 5  # counts changes of this code that change its results
 HALF_SCALES = 19  # since which operator set scales may be float16
 FIRST = 8  # samples on which the normalised model is held against the original
 
@@ -206,7 +206,10 @@ class _Compiler:
         subject = self._subject(prepared, observed)
         found = search(subject, scorer, self.project.budget, self.sink, probe=self.probe)
         with step(self.sink, "verify", "verify the written file") as running:
-            data = bundles.serialised(onnx.load_from_string(found.chosen.data), original)
+            file = onnx.load_from_string(found.chosen.data)
+            shapes = self._shapes(original) if found.chosen.plan.tensorrt else {}
+            part_axes(file, shapes)
+            data = bundles.serialised(file, original)
             model = self.store.put(data, MEDIA_OCTETS, {TITLE: bundles.MODEL})
             written = self._answering(model, prepared, found)
             scored = scorer.score(written, running)
@@ -223,7 +226,7 @@ class _Compiler:
             scorer=scorer,
             found=found,
             scored=scored,
-            tensorrt=self._building(found, original),
+            tensorrt=self._building(found, shapes),
         )
         inputs = [tensor.name for tensor in importing.inputs(original)]
         ranges = represented(prepared, found.chosen.plan)
@@ -247,13 +250,16 @@ class _Compiler:
         check_alike(rounded, onnx.load(file), sample, layout)
         return answering
 
-    def _building(self, found: Found, original: ModelProto) -> dict[str, Any] | None:
+    def _shapes(self, original: ModelProto) -> dict[str, dict[str, list[int]]]:
+        sets = self.sources.calibration, self.sources.evaluation
+        return optimisation_profiles(self.project.tensorrt, importing.inputs(original), sets)
+
+    def _building(
+        self, found: Found, shapes: Mapping[str, Mapping[str, list[int]]]
+    ) -> dict[str, Any] | None:
         chosen = found.chosen
         if not chosen.plan.tensorrt:
             return None
-        sets = self.sources.calibration, self.sources.evaluation
-        inputs = importing.inputs(original)
-        shapes = optimisation_profiles(self.project.tensorrt, inputs, sets)
         return building(self.project, self.profile, chosen.plan, chosen.names, shapes)
 
     def _prepared(self, original: ModelProto) -> ModelProto:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from yardarm import facts, matching, profiles, remote
+from yardarm import facts, matching, profiles, remote, routes
 from yardarm.artifacts import Facts
 from yardarm.errors import Unreachable
 from yardarm.flow import hosts
 from yardarm.profiles import Profile, Release
 from yardarm.remote import Connection
+from yardarm.routes import Route
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,16 @@ class Detected:
     facts: Facts
     profile: Profile
     release: Release | None
+
+    @property
+    def nearest(self) -> Release | None:
+        """The JetPack nearest to one that is not known; None where it is known, or none runs."""
+        return None if self.release else matching.nearest(self.facts, self.profile)
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The ways to run models that it offers, and what each lacks."""
+        return routes.routes(self.facts, self.release)
 
 
 def detect(host: str, beside: Path | None = None) -> Detected:

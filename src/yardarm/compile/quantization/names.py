@@ -19,7 +19,8 @@ class Names:
 def shorten(model: ModelProto) -> tuple[ModelProto, Names]:
     """A model with inputs and outputs named as before, and all else in few letters.
 
-    Equal constants become one. Whatever a subgraph mentions keeps its name.
+    Equal constants become one. Whatever a subgraph mentions keeps its name. No node has the name
+    of a tensor: TensorRT makes layers of both.
     """
     small = ModelProto()
     small.CopyFrom(model)
@@ -37,7 +38,8 @@ def shorten(model: ModelProto) -> tuple[ModelProto, Names]:
         node.output[:] = [tensors.get(name, name) for name in node.output]
     for tensor in graph.initializer:
         tensor.name = tensors.get(tensor.name, tensor.name)
-    nodes = _numbered([node.name for node in graph.node], set())
+    taken = fixed | set(tensors.values())
+    nodes = _numbered([node.name for node in graph.node], taken)
     for node in graph.node:
         node.name = nodes[node.name]
         node.doc_string = ""

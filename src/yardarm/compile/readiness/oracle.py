@@ -1,0 +1,145 @@
+"""What the real parser and builder of TensorRT-RTX say of a model, on this CPU.
+
+It is a newer relative of the TensorRT on Jetsons, builds for other GPUs, and runs nothing
+here: it never says that a model runs on a device.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import ModelProto
+
+from yardarm import process
+from yardarm.compile.readiness.findings import Finding, Severity
+from yardarm.compile.readiness.reading import Shapes
+
+PROGRAM = Path(__file__).with_name("asking.py")
+PATIENCE = 300.0  # seconds
+LARGEST = 100_000_000  # bytes of a model that is built as well as parsed
+NEWEST = (10, 13)  # since when its refusal is taken for the target's
+ASKED = (10, 0)  # older versions are too far from it
+LINES = 3  # of a refusal that are quoted
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model, whether to build it, and the profiles of its dynamic inputs."""
+
+    model: ModelProto
+    build: bool = True
+    profiles: Shapes | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Attributes:
+    problems: what stands against the model, each with "node", "op" and "what".
+    size: bytes of the engine that was built.
+    """
+
+    accepted: bool
+    problems: tuple[dict[str, str], ...]
+    size: int = 0
+
+
+def available() -> bool:
+    return util.find_spec("tensorrt_rtx") is not None
+
+
+@cache
+def label() -> str:
+    """Its name and version."""
+    for package in ("tensorrt-rtx-cu13", "tensorrt_rtx"):
+        try:
+            return f"TensorRT-RTX {metadata.version(package)}"
+        except metadata.PackageNotFoundError:
+            continue
+    return "TensorRT-RTX"
+
+
+def oracle(
+    model: ModelProto,
+    *,
+    tensorrt: tuple[int, int] = NEWEST,
+    build: bool = True,
+    profiles: Shapes | None = None,
+) -> tuple[Finding, ...]:
+    """Ask about one model; a crash of the parser is an answer, too.
+
+    Args:
+        tensorrt: the target's version. A refusal is an error from 10.13 on, a warning before,
+            and a note where only a plugin is missing that TensorRT-RTX doesn't carry.
+        build: build an engine too, where the model isn't large and its shapes are known.
+    """
+    undecided = profiles is None and dynamic(model)
+    building = build and not undecided and model.ByteSize() <= LARGEST
+    (answer,) = ask([Question(model, building, profiles)])
+    parts = "parser and builder" if building else "parser"
+    if answer.accepted:
+        what = f"{label()}: its {parts} accepts the model on this CPU"
+        hint = "a newer relative of the device's; nothing has run there"
+        return (Finding("", "", "oracle", Severity.NOTE, what, hint),)
+    return tuple(_refusal(problem, tensorrt) for problem in answer.problems[:LINES])
+
+
+def dynamic(model: ModelProto) -> bool:
+    """Whether an input has an axis of no fixed length."""
+    filled = {tensor.name for tensor in model.graph.initializer}
+    fed = [value for value in model.graph.input if value.name not in filled]
+    dims = [dim for value in fed for dim in value.type.tensor_type.shape.dim]
+    return any(dim.dim_value <= 0 for dim in dims)
+
+
+def _refusal(problem: dict[str, str], tensorrt: tuple[int, int]) -> Finding:
+    severity = Severity.ERROR if tensorrt >= NEWEST else Severity.WARNING
+    if "plugin" in problem["what"].lower():
+        severity = Severity.NOTE
+    what = f"{label()} refuses: {problem['what'][:300]}"
+    hint = "it is newer than the device's TensorRT, which most likely refuses, too"
+    return Finding(problem["node"], problem["op"], "oracle", severity, what, hint)
+
+
+def ask(questions: Sequence[Question]) -> list[Answer]:
+    """Put questions to one child process, and to another one after a crash.
+
+    Raises:
+        ProcessFailed: no answer in time.
+    """
+    with tempfile.TemporaryDirectory(prefix="yardarm-oracle-") as folder:
+        lines = [_line(each, Path(folder) / f"{n}.onnx") for n, each in enumerate(questions)]
+        answers: list[Answer] = []
+        while len(answers) < len(lines):
+            answers += _asked(lines[len(answers) :])
+    return answers
+
+
+def _asked(lines: Sequence[str]) -> Iterator[Answer]:
+    """The answers of one child; the last is its crash, where it didn't live to the end."""
+    stdin = "\n".join(lines).encode()
+    done = process.run([sys.executable, str(PROGRAM)], stdin=stdin, timeout=PATIENCE, check=False)
+    told = [json.loads(line) for line in done.text.splitlines() if line.startswith("{")]
+    for body in told:
+        yield Answer(body["accepted"], tuple(body["problems"]), body["bytes"])
+    if len(told) < len(lines):
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        what = f"the parser ended with {done.code}: {''.join(last)[:200]}"
+        yield Answer(False, ({"node": "", "op": "", "what": what},))
+
+
+def _line(question: Question, file: Path) -> str:
+    onnx.save(question.model, file)
+    profiles: dict[str, Any] = {
+        name: {end: list(shape) for end, shape in ends.items()}
+        for name, ends in (question.profiles or {}).items()
+    }
+    return json.dumps({"model": str(file), "build": question.build, "profiles": profiles})
