@@ -65,7 +65,7 @@ def test_an_int8_model_answers_the_same_with_short_names() -> None:
         (each.name, list(each.output)) for each in long.graph.node
     ]
     assert not short.graph.value_info
-    assert named(short.graph.node)[:12] == [f"t{digit}" for digit in "0123456789ab"]
+    assert named(short.graph.node)[:12] == [f"n{digit}" for digit in "0123456789ab"]
 
 
 def test_equal_constants_become_one() -> None:

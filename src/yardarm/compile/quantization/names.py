@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
@@ -32,14 +33,13 @@ def shorten(model: ModelProto) -> tuple[ModelProto, Names]:
     fixed = {value.name for value in (*graph.input, *graph.output)} | set(_inner(graph))
     held = [tensor.name for tensor in graph.initializer]
     made = [name for node in graph.node for name in node.output if name]
-    tensors = _numbered([name for name in (*held, *made) if name not in fixed], fixed)
+    tensors = _numbered("t", [name for name in (*held, *made) if name not in fixed], fixed)
     for node in graph.node:
         node.input[:] = [tensors.get(name, name) for name in node.input]
         node.output[:] = [tensors.get(name, name) for name in node.output]
     for tensor in graph.initializer:
         tensor.name = tensors.get(tensor.name, tensor.name)
-    taken = fixed | set(tensors.values())
-    nodes = _numbered([node.name for node in graph.node], taken)
+    nodes = _numbered("n", [node.name for node in graph.node], fixed)
     for node in graph.node:
         node.name = nodes[node.name]
         node.doc_string = ""
@@ -51,28 +51,23 @@ def shorten(model: ModelProto) -> tuple[ModelProto, Names]:
     )
 
 
-def _numbered(names: list[str], taken: set[str]) -> dict[str, str]:
-    """The shortest free names, in the order of the graph."""
-    free = (text for text in _texts() if text not in taken)
+def _numbered(letter: str, names: list[str], taken: set[str]) -> dict[str, str]:
+    """The shortest free names, in the order of the graph. A letter comes first, for some tools
+    read names as numbers."""
+    texts = (letter + _digits(number) for number in count())
+    free = (text for text in texts if text not in taken)
     return dict(zip(dict.fromkeys(names), free, strict=False))
 
 
-def _texts() -> Iterator[str]:
-    number = 0
-    while True:
-        yield _digits(number)
-        number += 1
-
-
 def _digits(number: int) -> str:
-    """In base 36; a letter comes first, for some tools read names as numbers."""
+    """In base 36."""
     digits = "0123456789abcdefghijklmnopqrstuvwxyz"
     text = ""
     while True:
         number, rest = divmod(number, len(digits))
         text = digits[rest] + text
         if not number:
-            return f"t{text}"
+            return text
 
 
 def _merge(graph: GraphProto) -> None:
