@@ -9,12 +9,12 @@ from yardarm.artifacts import MEDIA_CONFIG, Descriptor, Image
 from yardarm.digest import Digest, canonical_json
 from yardarm.errors import Unsupported
 from yardarm.events import Sink, silent, step
-from yardarm.image import base, runtime, wheels
+from yardarm.image import base, jetson, runtime, wheels
 from yardarm.image.config import config
 from yardarm.image.layer import Layer
 from yardarm.image.requirements import request
 from yardarm.image.room import enough_room
-from yardarm.profiles import Profile
+from yardarm.profiles import Profile, release_for
 from yardarm.store import Store
 
 
@@ -48,11 +48,7 @@ def layers(
 ) -> tuple[Layer, ...]:
     """The image's layers, lowest first. Raises as `compose` does."""
     if profile.runtime.target != "onnxruntime":
-        raise Unsupported(
-            f"no image can be composed for {profile.runtime.target}",
-            where=profile.name,
-            hint="its vendor's base image is needed, which is not supported yet",
-        )
+        raise _needs_a_base(profile)
     wanted = request(requirements, profile)
     code = runtime.sources()
     with enough_room(store.root):
@@ -69,6 +65,18 @@ def layers(
             ),
             _layer("runtime", runtime.key(code), lambda: runtime.make(code, store), store, sink),
         )
+
+
+def _needs_a_base(profile: Profile) -> Unsupported:
+    """Says which recipe makes the image, on which base, and what comes from there."""
+    found = jetson.base(release_for(profile))
+    brought = ", ".join(f"{name} {version}" for name, version in found.brings.items())
+    return Unsupported(
+        f"an image with {profile.runtime.target} can't be composed here: it needs its maker's base",
+        where=profile.name,
+        hint=f"build it with docker/{found.recipe} on {found.repository}:{found.tag}, "
+        f"which brings {brought} (docker/README.md)",
+    )
 
 
 def assemble(parts: Sequence[Layer], store: Store, *, reference: str | None = None) -> Image:

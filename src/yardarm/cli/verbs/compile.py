@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from yardarm.cli import console, options
+from yardarm.errors import Unsupported, UsageError
 
 if TYPE_CHECKING:
     from yardarm.compile import Compiled
@@ -19,10 +20,26 @@ def register(app: typer.Typer) -> None:
 
 
 def compile_model(
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="an ONNX file to --check without a project", show_default="project's"),
+    ] = None,
     project: options.ProjectDir = Path(),
     profile: options.ProfileName = None,
     as_json: options.Json = False,
     output: options.Output = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="only say whether the device can take the model")
+    ] = False,
+    jetpack: Annotated[
+        str | None,
+        typer.Option(
+            "--jetpack",
+            metavar="VERSION",
+            help="which JetPack --check is for",
+            show_default="the newest on the profile's system",
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="show where the result departs, and why int8 helps")
     ] = False,
@@ -48,12 +65,22 @@ def compile_model(
 ) -> None:
     """Quantize the model, and score what was written.
 
+    With --check nothing is made: operators, types, sizes and quantization are held against what
+    the profile's engine takes, all findings are told at once, and errors end with exit code 10.
     With --output the bundle's files and a report are written to that folder. With --explain
     the result is held against the original layer by layer, and its operators are timed. With
     --on HOST times are that device's: candidates are compared by them, and operators explained.
 
     Example: yardarm compile --profile raspberry-pi-5 --output out
     """
+    if check:
+        _checked(model, project, profile, jetpack, as_json)
+        return
+    if model or jetpack:
+        raise UsageError(
+            f"{'a model file alone' if model else '--jetpack'} goes with --check",
+            hint="add --check, or name the model in yardarm.toml to compile it",
+        )
     limit = memory_limit * 1_000_000 if memory_limit else None
     if explain or on:
         _explained(project, profile, as_json, output, on=on, limit=limit)
@@ -63,6 +90,22 @@ def compile_model(
     with console.progress() as sink:
         made = flow.compile_project(project, profile, sink, output=output, memory_limit=limit)
     console.show(_body(made), as_json=as_json, text=_text(made, output))
+
+
+def _checked(
+    model: Path | None, project: Path, profile: str | None, jetpack: str | None, as_json: bool
+) -> None:
+    from yardarm.cli import readiness
+    from yardarm.flow import check as flow
+
+    with console.progress() as sink:
+        if model:
+            found = flow.check_file(model, profile, sink, jetpack=jetpack)
+        else:
+            found = flow.check_project(project, profile, sink, jetpack=jetpack)
+    console.show(found.to_json(), as_json=as_json, text=readiness.page(found))
+    if not found.ready:
+        raise typer.Exit(Unsupported.exit_code)
 
 
 def _explained(

@@ -24,7 +24,7 @@ class Readiness:
         profile: the device profile's name.
         engine: what runs the model there, with its version.
         system: the JetPack, or the system of a profile without one.
-        nodes: of the model, inner graphs included.
+        nodes: of the model and its inner graphs, but for constants.
         findings: errors first, then warnings and notes, each in the graph's order.
         dla: what its DLA cores would take; None where there are none.
     """
@@ -94,7 +94,7 @@ def check(
         profile=profile.name,
         engine=f"TensorRT {release.tensorrt}",
         system=f"JetPack {release.jetpack}",
-        nodes=len(reading.nodes),
+        nodes=sum(node.op != "Constant" for node in reading.nodes),
         findings=ranked(*found, *reasons, *_distance(target)),
         dla=summary,
     )

@@ -230,7 +230,7 @@ def _verdict(nodes: Sequence[Node], eligible: Sequence[Node], count: int) -> tup
         return False, f"{share:.0%} of what multiplies would run there"
     if count > PAYS_PIECES:
         return False, "too many changes between DLA and GPU"
-    return True, "worth a try: most of it stays there; measure it on the device"
+    return True, "most of what multiplies stays there; measure it on the device"
 
 
 @cache

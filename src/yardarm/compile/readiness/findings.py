@@ -26,7 +26,7 @@ class Finding:
     """One thing that a target makes of a model.
 
     Attributes:
-        node: its name in the model, or what it makes where it has none; empty: the whole model.
+        node: its name in the model, or its output where it has none; empty: the whole model.
         op: its operator.
         rule: the rule's id.
         what: what is wrong, a phrase without a full stop.

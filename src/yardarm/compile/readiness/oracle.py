@@ -20,8 +20,10 @@ import onnx
 from onnx import ModelProto
 
 from yardarm import process
+from yardarm.compile.readiness import tables
 from yardarm.compile.readiness.findings import Finding, Severity
 from yardarm.compile.readiness.reading import Shapes
+from yardarm.profiles import Release
 
 PROGRAM = Path(__file__).with_name("asking.py")
 PATIENCE = 300.0  # seconds
@@ -52,8 +54,10 @@ class Answer:
     size: int = 0
 
 
-def available() -> bool:
-    return util.find_spec("tensorrt_rtx") is not None
+def is_asked(release: Release) -> bool:
+    """Whether TensorRT-RTX is installed, and near enough to the release's TensorRT."""
+    near = tables.version(release.tensorrt) >= ASKED
+    return near and util.find_spec("tensorrt_rtx") is not None
 
 
 @cache
@@ -69,27 +73,27 @@ def label() -> str:
 
 def oracle(
     model: ModelProto,
+    release: Release,
     *,
-    tensorrt: tuple[int, int] = NEWEST,
     build: bool = True,
     profiles: Shapes | None = None,
 ) -> tuple[Finding, ...]:
     """Ask about one model; a crash of the parser is an answer, too.
 
     Args:
-        tensorrt: the target's version. A refusal is an error from 10.13 on, a warning before,
-            and a note where only a plugin is missing that TensorRT-RTX doesn't carry.
+        release: what the model is for. A refusal is an error from TensorRT 10.13 on, a warning
+            before, and a note where only a plugin is missing that TensorRT-RTX doesn't carry.
         build: build an engine too, where the model isn't large and its shapes are known.
     """
     undecided = profiles is None and dynamic(model)
     building = build and not undecided and model.ByteSize() <= LARGEST
     (answer,) = ask([Question(model, building, profiles)])
-    parts = "parser and builder" if building else "parser"
+    parts = "parser and builder accept" if building else "parser accepts"
     if answer.accepted:
-        what = f"{label()}: its {parts} accepts the model on this CPU"
+        what = f"{label()}: {parts} the model on this CPU"
         hint = "a newer relative of the device's; nothing has run there"
         return (Finding("", "", "oracle", Severity.NOTE, what, hint),)
-    return tuple(_refusal(problem, tensorrt) for problem in answer.problems[:LINES])
+    return tuple(_refusal(problem, release) for problem in answer.problems[:LINES])
 
 
 def dynamic(model: ModelProto) -> bool:
@@ -100,8 +104,9 @@ def dynamic(model: ModelProto) -> bool:
     return any(dim.dim_value <= 0 for dim in dims)
 
 
-def _refusal(problem: dict[str, str], tensorrt: tuple[int, int]) -> Finding:
-    severity = Severity.ERROR if tensorrt >= NEWEST else Severity.WARNING
+def _refusal(problem: dict[str, str], release: Release) -> Finding:
+    near = tables.version(release.tensorrt) >= NEWEST
+    severity = Severity.ERROR if near else Severity.WARNING
     if "plugin" in problem["what"].lower():
         severity = Severity.NOTE
     what = f"{label()} refuses: {problem['what'][:300]}"

@@ -78,7 +78,7 @@ class Node:
     @property
     def name(self) -> str:
         made = next((name for name in self.proto.output if name), "")
-        return self.proto.name or f"→ {made}"
+        return self.proto.name or f"output {made}"
 
     @property
     def standard(self) -> bool:

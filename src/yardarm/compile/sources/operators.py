@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import onnx
 from onnx import FunctionProto, ModelProto, NodeProto, OperatorSetIdProto
@@ -30,6 +30,12 @@ def check(model: ModelProto) -> None:
             where="model",
             hint="export the model again with an older operator set",
         )
+    if node := next(unknown(model), None):
+        raise unsupported(node)
+
+
+def unknown(model: ModelProto) -> Iterator[NodeProto]:
+    """The nodes whose operator ONNX doesn't have in the model's sets, and no function defines."""
     functions = {(function.domain, function.name) for function in model.functions}
     for part in (model.graph, *model.functions):
         sets = part.opset_import if isinstance(part, FunctionProto) else model.opset_import
@@ -37,7 +43,7 @@ def check(model: ModelProto) -> None:
         for node in graphs.nodes(part):
             own = (node.domain, node.op_type) in functions or node.domain in RUNTIME
             if not own and not _known(node, versions.get(_domain(node.domain), 0)):
-                raise unsupported(node)
+                yield node
 
 
 def _versions(sets: Iterable[OperatorSetIdProto]) -> dict[str, int]:
