@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any, Dict, Optional
 
-from yardarm_agent import daemon, supervisor, telemetry, trust
+from yardarm_agent import building, daemon, engines, supervisor, telemetry, trust
 from yardarm_agent.layout import Layout
 from yardarm_wire.files import FILES
 from yardarm_wire.problems import Invalid, NotVerified, Refusal
@@ -26,11 +26,13 @@ def activate(layout: Layout, digest: str) -> Dict[str, Any]:
     Raises:
         NotVerified: it was not healthy by its deadline, or ended twice by itself; the
             previous release runs again.
-        Refusal: its port is taken; what runs goes on.
+        Refusal: its port is taken, or its engine isn't here; what runs goes on.
     """
     release = _release(layout, digest)
+    building.require(layout, digest)
     before = layout.active(layout.current)
-    if before == digest and _healthy(layout, digest, time.monotonic() + 30):
+    serves = supervisor.engine_served(layout) == building.name(layout, digest)
+    if before == digest and serves and _healthy(layout, digest, time.monotonic() + 30):
         _proven(layout, digest, release)
         return {"changed": False, "previous": layout.active(layout.previous), "downtime_s": 0.0}
     _require_port(layout, release)
@@ -53,6 +55,7 @@ def _proven(layout: Layout, digest: str, release: Dict[str, Any]) -> None:
     trust.raise_floor(layout, release)
     supervisor.ensure(layout)
     telemetry.ensure(layout, digest)
+    engines.sweep(layout, [digest, layout.active(layout.previous)])
 
 
 def _require_port(layout: Layout, release: Dict[str, Any]) -> None:

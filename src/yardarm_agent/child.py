@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import stat
 import subprocess
 import time
@@ -20,6 +21,9 @@ HOST = 0
 
 SILENCE = 270.0
 """Seconds without a line after which a run is given up: before the host loses patience."""
+
+
+LEAN = "end what else runs there, or let it have swap; see `dmesg` on the device"
 
 
 def answer(argv: Sequence[str], errors: str, timeout: float) -> Dict[str, Any]:
@@ -42,23 +46,33 @@ def answer(argv: Sequence[str], errors: str, timeout: float) -> Dict[str, Any]:
 
 
 def follow(
-    argv: Sequence[str], errors: str, silence: float = SILENCE
+    argv: Sequence[str],
+    errors: str,
+    silence: float = SILENCE,
+    kept: Sequence[int] = (),
+    fine: int = 0,
 ) -> Generator[Dict[str, Any], None, None]:
     """Run and yield each JSON object as it is printed; other lines are passed over.
 
     The program is killed when the caller stops listening (closes the generator).
 
+    Args:
+        kept: descriptors of ours that it inherits.
+        fine: another exit code that it may end with.
+
     Raises:
-        NotVerified: it exits with another code than 0, or says nothing for `silence` seconds.
+        NotVerified: it exits with another code than those, or says nothing for `silence` seconds.
         BrokenPipeError: the host hung up.
     """
-    with Child(argv, errors, host=HOST) as child:
+    with Child(argv, errors, host=HOST, kept=kept) as child:
         for line in child.lines(silence=silence):
             body = _parsed(line)
             if isinstance(body, dict):
                 yield body
         code = child.wait()
-    if code != 0:
+    if code == -signal.SIGKILL:
+        raise NotVerified("the run was killed, as a system does that has no memory left", "", LEAN)
+    if code not in (0, fine):
         raise NotVerified("the run failed with code %d" % code, "", _tail(errors))
 
 
@@ -68,10 +82,21 @@ class Child:
     `host` is a descriptor whose hang-up ends the run: nobody waits for it any more.
     """
 
-    def __init__(self, argv: Sequence[str], errors: str, host: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        errors: str,
+        host: Optional[int] = None,
+        kept: Sequence[int] = (),
+    ) -> None:
         with open(errors, "wb") as log:
             self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, bufsize=0
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                pass_fds=kept,
             )
         assert self._process.stdout is not None
         self._output: IO[bytes] = self._process.stdout

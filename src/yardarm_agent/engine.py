@@ -9,9 +9,13 @@ import json
 import os
 from typing import Any, Dict, List, NamedTuple, Sequence
 
+from yardarm_agent import machine
 from yardarm_agent.layout import Layout
 
-MOUNTPOINTS = ("proc", "sys", "dev", "tmp", "run/yardarm", "bundle", "work")
+MOUNTPOINTS = ("proc", "sys", "dev", "tmp", "run/yardarm", "bundle", "work", "engines")
+
+TENSORRT = "tensorrt"
+"""The target whose models run by an engine."""
 
 PASSED_ON = ("QEMU_CPU",)
 """Variables of our own environment that reach the release: only what an emulator needs."""
@@ -74,12 +78,33 @@ def command(
     ]
 
 
-def for_release(layout: Layout, digest: str, extra: Sequence[Bind], *arguments: str) -> List[str]:
-    """The argv that runs the prepared release `digest` with `arguments`."""
+def for_release(
+    layout: Layout, digest: str, extra: Sequence[Bind], *arguments: str, engines: str = "ro"
+) -> List[str]:
+    """The argv that runs the prepared release `digest` with `arguments`. A release that runs
+    by an engine is shown those that are kept, and what the device is at this moment.
+
+    Args:
+        engines: "rw" for who builds one, "" for who brings a folder of its own.
+    """
     folder = layout.release(digest)
     with open(os.path.join(folder, "release.json"), "rb") as stream:
         image = json.load(stream)["image"]
     with open(layout.blob(image["config"]), "rb") as stream:
         config = json.load(stream)
     binds = [Bind("ro", os.path.join(folder, "bundles", "main"), "bundle"), *extra]
+    if engines and target(layout, digest) == TENSORRT:
+        told = "/engines/" + machine.write(layout.engines)
+        binds.append(Bind(engines, layout.engines, "engines"))
+        arguments += ("--engines", "/engines", "--device", told)
     return command(layout.image(image["config"]), config, binds, arguments)
+
+
+def target(layout: Layout, digest: str) -> str:
+    """What a prepared release was compiled for; "" where its manifest doesn't say."""
+    manifest = os.path.join(layout.release(digest), "bundles", "main", "manifest.json")
+    try:
+        with open(manifest, "rb") as stream:
+            return str(json.load(stream).get("target", ""))
+    except (FileNotFoundError, ValueError, AttributeError):
+        return ""

@@ -36,6 +36,7 @@ class Layout:
         self.blobs = os.path.join(root, "store", "blobs", "sha256")
         self.incoming = os.path.join(root, "store", "incoming")
         self.images = os.path.join(root, "images")
+        self.engines = os.path.join(root, "engines")
         self.releases = os.path.join(root, "releases")
         self.current = os.path.join(self.releases, "current")
         self.previous = os.path.join(self.releases, "previous")
@@ -49,6 +50,7 @@ class Layout:
             self.blobs,
             self.incoming,
             self.images,
+            self.engines,
             self.releases,
             self.run,
             self.spool,

@@ -8,12 +8,14 @@ import shutil
 from contextlib import closing
 from typing import Any, Dict, Generator, List, NamedTuple
 
-from yardarm_agent import blobs, child, engine
+from yardarm_agent import blobs, building, child, engine, machine
 from yardarm_agent.layout import Layout, plain
 from yardarm_wire.files import FILES
-from yardarm_wire.problems import Invalid
+from yardarm_wire.problems import Invalid, NotVerified
 
 NAME = "bench"
+FAILED = 8
+"""The exit code of a selftest whose report says what failed."""
 
 
 def run(layout: Layout, plan: Dict[str, Any], data: str) -> Generator[Dict[str, Any], None, None]:
@@ -24,10 +26,12 @@ def run(layout: Layout, plan: Dict[str, Any], data: str) -> Generator[Dict[str, 
 
     Raises:
         Invalid: nothing is deployed. NotVerified: the data are damaged, or the run failed.
+        Refusal: the release's engine is not here.
 
     The run is ended when the caller stops listening (closes the generator).
     """
     digest = _current(layout)
+    building.require(layout, digest)
     folder = _fresh(layout, plan, data)
     binds = [
         engine.Bind("rw", folder, "work"),
@@ -62,8 +66,7 @@ def probe(
     blob = layout.blob(model.digest)
     shutil.copyfile(blob, os.path.join(folder, "model.onnx"))
     FILES.write(os.path.join(folder, "manifest.json"), json.dumps(model.manifest).encode())
-    binds = [engine.Bind("rw", folder, "work")]
-    argv = engine.for_release(layout, digest, binds, *_words("probe", "/work"))
+    argv = _own(layout, digest, folder, *_words("probe", "/work"), own_engine=_runs_by_one(model))
     try:
         for body in _followed(layout, argv):
             yield body
@@ -71,6 +74,43 @@ def probe(
         if os.stat(blob).st_nlink == 1:  # releases hold their blobs by links
             os.unlink(blob)
     yield {"release": digest, "files": _outputs(layout)}
+
+
+def _runs_by_one(model: Model) -> bool:
+    return model.manifest.get("target") == engine.TENSORRT
+
+
+def selftest(layout: Layout) -> Generator[Dict[str, Any], None, None]:
+    """What the current release's runtime can do here, beside what serves: yield {"progress"},
+    and at last {"release", "report"}. Its engines are thrown away.
+
+    Raises:
+        Invalid: nothing is deployed. NotVerified: the runtime ended without a report.
+    """
+    digest = _current(layout)
+    discard(layout)
+    folder = os.path.join(layout.work, NAME)
+    os.makedirs(folder)
+    argv = _own(layout, digest, folder, "selftest", "--json", own_engine=True)
+    report = None
+    with closing(child.follow(argv, os.path.join(layout.run, "bench.log"), fine=FAILED)) as told:
+        for body in told:
+            if "phase" in body:
+                yield {"progress": body}
+            else:
+                report = body
+    if report is None:
+        raise NotVerified("the runtime's selftest ended without a report")
+    yield {"release": digest, "report": report}
+
+
+def _own(layout: Layout, digest: str, folder: str, *words: str, own_engine: bool) -> List[str]:
+    """The argv that runs a release's runtime on a work folder, engines of its own in it."""
+    binds = [engine.Bind("rw", folder, "work")]
+    if own_engine:
+        os.makedirs(os.path.join(folder, "engines"))
+        words += ("--engines", "/work/engines", "--device", "/work/" + machine.write(folder))
+    return engine.for_release(layout, digest, binds, *words, engines="")
 
 
 def _current(layout: Layout) -> str:

@@ -8,7 +8,7 @@ import os
 import time
 from typing import Any, Callable, Dict
 
-from yardarm_agent import blobs, child, engine, trust
+from yardarm_agent import blobs, building, child, engine, engines, trust
 from yardarm_agent.layout import Layout, plain
 from yardarm_agent.trust import Signed
 from yardarm_agent.unpack import remove, resolve, unpack
@@ -29,8 +29,8 @@ def prepare(layout: Layout, signed: Signed, downgrade: bool, tell: Progress) -> 
     """Check a release, lay it out, and have it answer its golden inputs.
 
     Returns:
-        {"digest": the release's, "golden": the runtime's answer, "unpacked": whether the
-        image was new here}.
+        {"digest": the release's, "golden": the runtime's answer, or None where its engine has
+        to come first, "unpacked": whether the image was new here}.
 
     Raises:
         NotVerified: signature, digest or golden answer wrong. Refusal: see `trust.accept`.
@@ -41,9 +41,12 @@ def prepare(layout: Layout, signed: Signed, downgrade: bool, tell: Progress) -> 
     new = not os.path.isdir(layout.image(image["config"]))
     if new:
         _unpack(layout, image, tell)
+    _mount_points(layout.image(image["config"]))
     _lay_out(layout, layout.release(digest), signed, release)
-    tell("golden inputs", 0, 1)
-    golden = _golden(layout, digest, release["run"]["threads"])
+    golden = None
+    if not building.lacking(layout, digest):
+        tell("golden inputs", 0, 1)
+        golden = _golden(layout, digest, release["run"]["threads"])
     return {"digest": digest, "golden": golden, "unpacked": new}
 
 
@@ -55,6 +58,7 @@ def discard_partial(layout: Layout) -> None:
                 remove(os.path.join(folder, name))
     for name in os.listdir(layout.work):
         remove(os.path.join(layout.work, name))
+    engines.discard_partial(layout)
 
 
 def _unpack(layout: Layout, image: Dict[str, Any], tell: Progress) -> None:
@@ -77,14 +81,19 @@ def _unpack(layout: Layout, image: Dict[str, Any], tell: Progress) -> None:
     remove(partial)
     try:
         unpack([layout.blob(layer["digest"]) for layer in image["layers"]], partial, advance)
-        for point in engine.MOUNTPOINTS:
-            folder = resolve(partial, point.split("/"), point)
-            os.makedirs(folder, 0o755, exist_ok=True)
+        _mount_points(partial)
         os.sync()  # thousands of files: one sync of everything beats an fsync of each
         FILES.rename(partial, target)
     except BaseException:
         remove(partial)  # on a full disk above all
         raise
+
+
+def _mount_points(root: str) -> None:
+    """Also in an image that an earlier agent has unpacked, which knew fewer of them."""
+    for point in engine.MOUNTPOINTS:
+        folder = resolve(root, point.split("/"), point)
+        os.makedirs(folder, 0o755, exist_ok=True)
 
 
 def _lay_out(layout: Layout, target: str, signed: Signed, release: Dict[str, Any]) -> None:

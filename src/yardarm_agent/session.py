@@ -13,7 +13,18 @@ import sys
 from contextlib import closing
 from typing import IO, Any, BinaryIO, Callable, Dict, Generator, Iterator, Optional, Union
 
-from yardarm_agent import activate, blobs, daemon, measure, prepare, trust
+from yardarm_agent import (
+    activate,
+    attachments,
+    blobs,
+    building,
+    daemon,
+    engines,
+    machine,
+    measure,
+    prepare,
+    trust,
+)
 from yardarm_agent.layout import Layout
 from yardarm_agent.spool import Spool
 from yardarm_wire import frames
@@ -62,9 +73,16 @@ class Session:
             "put": self._put,
             "seal": self._seal,
             "prepare": self._prepare,
+            "engine_key": self._engine_key,
+            "place_engine": self._place_engine,
+            "build_engine": self._build_engine,
+            "engines": self._engines,
+            "read_engine": self._read_engine,
             "activate": self._activate,
             "bench": self._bench,
             "probe": self._probe,
+            "selftest": self._selftest,
+            "device": self._device,
             "read": self._read,
             "spool": self._spool,
             "acknowledge": self._acknowledge,
@@ -176,6 +194,27 @@ class Session:
         downgrade = bool(header.get("allow_downgrade"))
         return prepare.prepare(self._claimed(), signed, downgrade, self._tell)
 
+    def _engine_key(self, header: Dict[str, Any], _payload: bytes) -> Reply:
+        return building.state(self._claimed(), _text(header, "digest"))
+
+    def _place_engine(self, header: Dict[str, Any], payload: bytes) -> Reply:
+        layout = self._claimed()
+        attachment = attachments.Attachment(payload, _text(header, "signature").encode())
+        return attachments.place(layout, attachment, _text(header, "digest"))
+
+    def _build_engine(self, header: Dict[str, Any], _payload: bytes) -> Reply:
+        layout = self._claimed()
+        return self._followed(building.build(layout, _text(header, "digest")))
+
+    def _engines(self, _header: Dict[str, Any], _payload: bytes) -> Reply:
+        return {"engines": attachments.listed(self._layout)}
+
+    def _read_engine(self, header: Dict[str, Any], _payload: bytes) -> Reply:
+        size = min(_count(header, "size"), frames.MAX_PAYLOAD)
+        key, offset = _text(header, "key"), _count(header, "offset")
+        data = engines.read(self._layout, key, offset, size)
+        return Frame({"size": len(data)}, data)
+
     def _activate(self, header: Dict[str, Any], _payload: bytes) -> Reply:
         return activate.activate(self._claimed(), header["digest"])
 
@@ -187,6 +226,12 @@ class Session:
         layout = self._claimed()
         model = measure.Model(_text(header, "model"), dict(header["manifest"]))
         return self._followed(measure.probe(layout, header["plan"], header["data"], model))
+
+    def _selftest(self, _header: Dict[str, Any], _payload: bytes) -> Reply:
+        return self._followed(measure.selftest(self._claimed()))
+
+    def _device(self, _header: Dict[str, Any], _payload: bytes) -> Reply:
+        return machine.facts()
 
     def _followed(self, run: Generator[Dict[str, Any], None, None]) -> Dict[str, Any]:
         """Progress passed on; the last body is the reply."""

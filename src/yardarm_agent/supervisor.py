@@ -12,11 +12,12 @@ import subprocess
 import sys
 import time
 from types import FrameType
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from yardarm_agent import daemon, engine, sockets
+from yardarm_agent import building, daemon, engine, engines, sockets
 from yardarm_agent.layout import Layout
 from yardarm_wire.files import FILES
+from yardarm_wire.problems import Problem
 
 LONGEST_PAUSE = 30.0
 LOOK_EVERY = 60.0
@@ -88,7 +89,7 @@ def _attempt(layout: Layout, digest: str, restarts: int) -> str:
     trying: somebody may mend it."""
     try:
         return "the release ended with code %d" % _run(layout, digest, restarts)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, Problem) as error:
         return "the release can't be started: %s: %s" % (type(error).__name__, error)
 
 
@@ -117,7 +118,30 @@ def arguments(layout: Layout, digest: str) -> List[str]:
 
 def _run(layout: Layout, digest: str, restarts: int) -> int:
     os.makedirs(os.path.join(layout.run, "service"), 0o755, exist_ok=True)
-    child = _spawn(layout, digest, restarts)
+    wanted = building.name(layout, digest)
+    if building.lacking(layout, digest):
+        _say("the engine of the release is not here, and is built first: that takes minutes")
+        with engines.owned(layout) as lock:
+            argv = building.arguments(layout, digest)
+            code = _to_end(layout, _Start(argv, digest, restarts, wanted, (lock.fileno(),)))
+        if code != 0:
+            return code
+    return _to_end(layout, _Start(arguments(layout, digest), digest, restarts, wanted))
+
+
+class _Start(NamedTuple):
+    """A program of a release; `engine` names the one that it wants, `kept` are descriptors of
+    ours that it inherits."""
+
+    argv: List[str]
+    release: str
+    restarts: int
+    engine: str
+    kept: Tuple[int, ...] = ()
+
+
+def _to_end(layout: Layout, start: _Start) -> int:
+    child = _spawn(layout, start)
     try:
         if _stopped:
             raise _Stop
@@ -126,13 +150,14 @@ def _run(layout: Layout, digest: str, restarts: int) -> int:
         _end(child)
 
 
-def _spawn(layout: Layout, digest: str, restarts: int) -> "subprocess.Popen[bytes]":
-    argv = arguments(layout, digest)
+def _spawn(layout: Layout, start: _Start) -> "subprocess.Popen[bytes]":
     # A stop waits until the service is written down: before, nobody could end it.
     signal.signal(signal.SIGTERM, _stop_later)
     try:
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
-        _record(layout, child.pid, digest, restarts)
+        child = subprocess.Popen(
+            start.argv, stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=start.kept
+        )
+        _record(layout, child.pid, start)
     finally:
         signal.signal(signal.SIGTERM, _stop)
     return child
@@ -157,13 +182,14 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
     signal.signal(signal.SIGTERM, _stop)
 
 
-def _record(layout: Layout, pid: int, digest: str, restarts: int) -> None:
+def _record(layout: Layout, pid: int, start: _Start) -> None:
     body = {
         "pid": pid,
         "born": birth(pid),
-        "release": digest,
-        "restarts": restarts,
+        "release": start.release,
+        "restarts": start.restarts,
         "since": time.time(),
+        "engine": start.engine,
     }
     try:
         FILES.write(_service(layout), json.dumps(body).encode())
@@ -184,6 +210,12 @@ def _recorded(layout: Layout) -> Optional[Dict[str, Any]]:
         return None
     born = birth(body["pid"])
     return body if born is not None and born == body["born"] else None
+
+
+def engine_served(layout: Layout) -> str:
+    """The key's digest of the engine that the service was started with; "" without one."""
+    body = _recorded(layout)
+    return str(body.get("engine", "")) if body else ""
 
 
 def listening(layout: Layout, digest: str, port: int) -> bool:

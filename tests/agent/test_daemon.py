@@ -123,7 +123,7 @@ def service(layout: Layout, request: pytest.FixtureRequest) -> Iterator[subproce
     argv = ["sh", "-c", f"{mood} echo here; sleep 60"]
     process = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.PIPE)
     assert said(process) == "here"
-    supervisor._record(layout, process.pid, "sha256:x", 0)
+    supervisor._record(layout, process.pid, supervisor._Start([], "sha256:x", 0, ""))
     yield process
     process.kill()
     process.communicate()

@@ -32,16 +32,23 @@ DATA = b"bytes of a blob" * 100
 DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()
 PYTHONS = sorted({sys.executable, shutil.which("python3", path="/usr/bin") or sys.executable})
 OPERATIONS = sorted(Session(Layout("/nowhere"), BytesIO())._operations)
-CLAIMED = ("trust", "have", "put", "seal", "prepare", "activate", "bench", "probe")
+CLAIMED = (
+    "trust", "have", "put", "seal", "prepare", "engine_key", "place_engine", "build_engine",
+    "activate", "bench", "probe", "selftest",
+)  # fmt: skip
 FIELDS: dict[str, dict[str, Any]] = {
     "trust": {"key": "ssh-ed25519 AAAA", "class": "pi"},
     "have": {"blobs": {}},
     "put": {"digest": DIGEST, "size": 1, "offset": 0, "encoding": "raw"},
     "seal": {"digest": DIGEST},
     "prepare": {"signature": ""},
+    "engine_key": {"digest": DIGEST},
+    "place_engine": {"digest": DIGEST, "signature": ""},
+    "build_engine": {"digest": DIGEST},
     "activate": {"digest": DIGEST},
     "bench": {"plan": {}, "data": DIGEST},
     "probe": {"plan": {}, "data": DIGEST, "model": DIGEST, "manifest": {}},
+    "selftest": {},
 }
 
 
@@ -188,6 +195,11 @@ def test_bad_signatures_and_unprepared_releases_are_refused(session: Open) -> No
         ("acknowledge", {"seq": "7"}),
         ("logs", {"lines": None}),
         ("activate", {"digest": ["x"]}),
+        ("engine_key", {"digest": "../x"}),
+        ("place_engine", {"digest": DIGEST, "signature": 7}),
+        ("build_engine", {"digest": None}),
+        ("read_engine", {"key": "../../etc", "offset": 0, "size": 9}),
+        ("read_engine", {"key": DIGEST, "offset": -1, "size": 9}),
         ("bench", {"plan": {}, "data": "../x"}),
         ("probe", {"plan": {}, "data": DIGEST, "model": "../x", "manifest": {}}),
         ("probe", {"plan": {}, "data": DIGEST, "model": DIGEST, "manifest": 7}),
