@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import onnx
 from onnx import ModelProto, helper
 
-from yardarm.compile.normalising import graphs, shapes
+from yardarm.compile.normalising import graphs, lowering, shapes
 from yardarm.compile.sources import checking, importing
 from yardarm.errors import Unsupported
 
@@ -32,7 +32,7 @@ def ways(model: ModelProto, lowest: int, highest: int) -> Iterator[ModelProto]:
     reasons, found = [], False
     typed = _without_defaults(shapes.inferred(model))
     for want in _targets(have, lowest, highest):
-        for way in (_converted, _stamped):
+        for way in (_converted, _stamped, *([_lowered] if want < have else [])):
             try:
                 yield way(typed, want)
                 found = True
@@ -113,6 +113,10 @@ def _stamped(model: ModelProto, want: int) -> ModelProto:
         if entry.domain in graphs.STANDARD:
             entry.version = want
     return _checked(changed)
+
+
+def _lowered(model: ModelProto, want: int) -> ModelProto:
+    return _checked(lowering.lowered(model, want))
 
 
 def _checked(model: ModelProto) -> ModelProto:
