@@ -133,6 +133,16 @@ def test_readme_tells_the_bases_and_the_access() -> None:
         assert all(f"`{name}={value}`" in readme for name, value in access.environment.items())
 
 
+@pytest.mark.parametrize("release", RELEASES, ids=lambda each: each.l4t[0])
+def test_image_carries_tensorrt_of_its_base_and_onnxruntime_on_the_cpu(
+    release: profiles.Release,
+) -> None:
+    carried = jetson.base(release).carries
+    assert list(carried) == ["tensorrt", "onnxruntime"]
+    assert release.tensorrt in carried["tensorrt"]
+    assert "CPU" in carried["onnxruntime"]
+
+
 def test_base_of_an_unknown_jetpack_is_refused() -> None:
     newest = max(RELEASES, key=lambda each: each.l4t)
     with pytest.raises(Unsupported, match=r"JetPack 9\.0"):

@@ -78,6 +78,12 @@ def test_system_is_one_of_the_releases(name: str) -> None:
     assert len(numbers) == len(set(numbers))
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("jetson")])
+def test_builder_leaves_memory_to_everything_else(name: str) -> None:
+    found = profiles.load(name)
+    assert found.building.workspace_mb == min(min(found.memory.sizes_gb) * 1024 / 8, 8192)
+
+
 @pytest.mark.parametrize("name", ["raspberry-pi-4b", "raspberry-pi-3b-plus"])
 def test_crashing_runtime_is_excluded_with_its_reason(name: str) -> None:
     (excluded,) = profiles.load(name).runtime.exclude

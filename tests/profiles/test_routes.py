@@ -93,6 +93,7 @@ def test_unknown_l4t_offers_no_tensorrt() -> None:
     assert found.nearest.jetpack == "7.2"
     assert "41.0.0" in found.routes[0].needs[0].mend
     assert found.routes[0].offered is False
+    assert found.base is None
     assert detected("orin-nano-8-jetpack-7").nearest is None
 
 
@@ -119,6 +120,9 @@ def test_detect_shows_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "onnxruntime#20503" in shown
     body = json.loads(RUN(app, ["detect", "user@jetson", "--json"]).stdout)
     assert body["facts"]["jetson"]["power_modes"] == jetson.power_modes
+    assert found.base
+    assert found.base.name in " ".join(shown.split())
+    assert body["base"]["brings"]["tensorrt"] == body["release"]["tensorrt"]
     assert [route["offered"] for route in body["routes"]] == [r.offered for r in found.routes]
 
 

@@ -9,6 +9,8 @@ from yardarm import facts, matching, profiles, remote, routes
 from yardarm.artifacts import Facts
 from yardarm.errors import Unreachable
 from yardarm.flow import hosts
+from yardarm.image import jetson
+from yardarm.image.jetson import Base
 from yardarm.profiles import Profile, Release
 from yardarm.remote import Connection
 from yardarm.routes import Route
@@ -26,6 +28,11 @@ class Detected:
     def nearest(self) -> Release | None:
         """The JetPack nearest to one that is not known; None where it is known, or none runs."""
         return None if self.release else matching.nearest(self.facts, self.profile)
+
+    @property
+    def base(self) -> Base | None:
+        """What an image for its JetPack is made on; None where that is unknown, or no Jetson."""
+        return jetson.base(self.release) if self.release and self.facts.jetson else None
 
     @property
     def routes(self) -> tuple[Route, ...]:

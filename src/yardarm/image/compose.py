@@ -74,7 +74,7 @@ def _needs_a_base(profile: Profile) -> Unsupported:
     return Unsupported(
         f"an image with {profile.runtime.target} can't be composed here: it needs its maker's base",
         where=profile.name,
-        hint=f"build it with docker/{found.recipe} on {found.repository}:{found.tag}, "
+        hint=f"build it with docker/{found.recipe} on {found.name}, "
         f"which brings {brought} (docker/README.md)",
     )
 

@@ -49,6 +49,24 @@ class Base:
     layered: tuple[str, ...]
     recipe: str
 
+    @property
+    def name(self) -> str:
+        """Repository and tag."""
+        return f"{self.repository}:{self.tag}"
+
+    @property
+    def carries(self) -> Mapping[str, str]:
+        """The routes to run models that an image on this base can carry, and what with.
+
+        "onnxruntime-gpu" is not among them: no index that pip asks by itself has that wheel
+        for aarch64 (onnxruntime#20503). Who has one adds it to the recipe.
+        """
+        (onnxruntime,) = [each for each in self.layered if each.startswith("onnxruntime")]
+        return {
+            "tensorrt": f"TensorRT {self.brings['tensorrt']} of the base",
+            "onnxruntime": f"{onnxruntime} from the public index, on the CPU",
+        }
+
 
 @dataclass(frozen=True)
 class Access:

@@ -38,6 +38,7 @@ def detect(
         "profile": found.profile.name,
         "facts": dataclasses.asdict(found.facts),
         "release": found.release.model_dump(mode="json") if found.release else None,
+        "base": dataclasses.asdict(found.base) if found.base else None,
         "routes": [dataclasses.asdict(each) | {"offered": each.offered} for each in found.routes],
     }
     console.show(body, as_json=as_json, text=_text(host, found))
@@ -66,6 +67,11 @@ def _routes(found: Detected) -> str:
         f"{need.what}: {need.mend}" for each in found.routes for need in each.needs if need.mend
     ]
     notes = [f"{each.title}: {each.note}" for each in found.routes if each.note]
+    if found.base:
+        carried = ", ".join(found.base.carries.values())
+        notes.append(
+            f"an image for it: docker/{found.base.recipe} on {found.base.name}; it has {carried}"
+        )
     table = console.table(["", "route", "", "needs"], rows)
     return "\n".join(["", table, *dict.fromkeys([*mends, *notes]), ""])
 

@@ -20,6 +20,7 @@ from yardarm.compile.readiness.reading import Node, Reading, Shape
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)  # float32 is compiled to float16 before
 WEIGHTED = "Conv", "ConvTranspose", "MatMul", "Gemm"
 XAVIER = 72
+EXPLICIT = "explicit Q/DQ"
 RETURNED = (11, 4)
 PAYS_SHARE, PAYS_PIECES = 0.9, 4  # a judgement: each change of sides costs copies
 
@@ -72,6 +73,8 @@ def judged(reading: Reading) -> tuple[Dla | None, list[Finding]]:
     eligible = [node for node in nodes if node not in reasons]
     count = pieces(nodes, set(eligible))
     worth, verdict = _verdict(nodes, eligible, count)
+    if EXPLICIT in reasons.values():
+        worth, verdict = False, "explicit Q/DQ runs on the GPU; the model in fp16 might pay"
     summary = Dla(
         cores=target.dla,
         present=True,
@@ -112,7 +115,7 @@ def obstacle(node: Node, reading: Reading) -> str:
     """Why a node can't run on DLA; empty where nothing is known against it."""
     limits = _limits()
     if node.op in ("QuantizeLinear", "DequantizeLinear") and reading.target.tensorrt < RETURNED:
-        return "explicit Q/DQ"
+        return EXPLICIT
     if node.op not in limits["operators"] or not node.standard:
         return f"no {node.op} there"
     if reading.target.sm <= XAVIER and node.op in limits["orin_only"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from yardarm.compile.readiness.findings import Severity, Told, rule
-from yardarm.compile.readiness.reading import Reading, Shape
+from yardarm.compile.readiness.reading import Reading, Shape, Shapes
 
 ENDS = ("min", "opt", "max")
 
@@ -35,6 +35,44 @@ def shape_profile(reading: Reading) -> Iterator[Told]:
             yield Told(None, f"optimisation profile of {name}: {what}", "correct the profile")
 
 
+@rule(
+    "axis-name",
+    "error",
+    "warning",
+    mark="P",
+    source="seen refused by TensorRT-RTX 1.7's builder",
+    says="Axes of one name are equally long: their optimisation profiles agree.",
+)
+def axis_name(reading: Reading) -> Iterator[Told]:
+    profiles = reading.target.profiles
+    later = Severity.WARNING if profiles is None or reading.target.imported else None
+    for name, axes in _named(reading).items():
+        words = ", ".join(f"{axis} of {held}" for held, axis in axes)
+        if profiles is None:
+            alike = len({held for held, _ in axes}) == len(axes)  # several inputs share a batch
+        else:
+            alike = len({_range(profiles, held, axis) for held, axis in axes}) == 1
+        if not alike:
+            what = f"{name} names axes {words}, so TensorRT takes them for equally long"
+            yield Told(None, what, "give axes of different lengths different names", later)
+
+
+def _named(reading: Reading) -> dict[str, list[tuple[str, int]]]:
+    """For each name of axes the inputs that have it, and where."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    fed = reading.inputs()
+    for value in (value for value in reading.model.graph.input if value.name in fed):
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if dim.dim_param:
+                found.setdefault(dim.dim_param, []).append((value.name, axis))
+    return found
+
+
+def _range(profiles: Shapes, name: str, axis: int) -> tuple[int, ...]:
+    ends = profiles.get(name, {})
+    return tuple(ends[end][axis] for end in ENDS if axis < len(ends.get(end, ())))
+
+
 def _wrong(ends: Sequence[Sequence[int]], shape: Shape | None) -> str:
     """What is wrong with min, opt and max of an input; empty where nothing is."""
     low, usual, high = ends
@@ -50,4 +88,4 @@ def _wrong(ends: Sequence[Sequence[int]], shape: Shape | None) -> str:
     return ""
 
 
-RULES = (shape_profile,)
+RULES = (shape_profile, axis_name)
