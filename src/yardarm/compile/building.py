@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
+from yardarm.compile.quantization import halves
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.names import Names
 from yardarm.compile.quantization.plan import Plan, TensorRt
+from yardarm.compile.searching.walk import Candidate
 from yardarm.datasets import Dataset, Tensor
 from yardarm.errors import InvalidInput
 from yardarm.profiles import Profile
@@ -21,14 +23,19 @@ WHERE = "yardarm.toml: tensorrt"
 
 
 def building(
-    project: Project, profile: Profile, plan: Plan, names: Names, profiles: Mapping[str, Any]
+    project: Project,
+    profile: Profile,
+    prepared: ModelProto,
+    chosen: Candidate,
+    profiles: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The section `tensorrt` of a bundle's manifest.
 
     Args:
-        names: those of the written file.
+        prepared: the normalised model, whose nodes the forms are for.
         profiles: as `optimisation_profiles` gives them.
     """
+    plan = chosen.plan
     assert plan.tensorrt is not None
     given, usual = project.tensorrt, profile.building
     level = given.optimization_level
@@ -36,7 +43,9 @@ def building(
         "version": ".".join(map(str, plan.tensorrt.version)),
         "strongly_typed": plan.tensorrt.strong,
         "flags": [] if plan.tensorrt.strong else _flags(plan),
-        "float32": [] if plan.tensorrt.strong else _exact(plan, plan.tensorrt, names),
+        "float32": []
+        if plan.tensorrt.strong
+        else _exact(prepared, plan, plan.tensorrt, chosen.names),
         "profiles": profiles,
         "workspace_mb": given.workspace_mb or usual.workspace_mb,
         "optimization_level": usual.optimization_level if level is None else level,
@@ -49,14 +58,14 @@ def _flags(plan: Plan) -> list[str]:
     return [flag for form, flag in flags.items() if form in used]
 
 
-def _exact(plan: Plan, tensorrt: TensorRt, names: Names) -> list[str]:
+def _exact(model: ModelProto, plan: Plan, tensorrt: TensorRt, names: Names) -> list[str]:
     """The nodes that float16 was kept from, as the written file names them."""
-    halves = (Form.FP16, Form.STATIC)
-    return [
-        short
-        for short, name in names.nodes.items()
-        if name in plan.forms and (plan.forms[name] not in halves or name not in tensorrt.fit)
-    ]
+    kinds, exact = halves.types(model), set()
+    for node in model.graph.node:
+        half = node.name in tensorrt.fit and plan.forms.get(node.name, Form.FP32) is not Form.FP32
+        if not half and halves.typed(node, kinds, tensorrt.opset):
+            exact.add(node.name)
+    return [short for short, name in names.nodes.items() if name in exact]
 
 
 def optimisation_profiles(

@@ -13,13 +13,13 @@ from onnx import ModelProto
 from yardarm import datasets
 from yardarm.artifacts import MEDIA_OCTETS, TITLE, Bundle, Descriptor, Probe
 from yardarm.compile import bundle as bundles
+from yardarm.compile import readiness
 from yardarm.compile.building import building, optimisation_profiles, part_axes
 from yardarm.compile.calibration.observe import observe
 from yardarm.compile.calibration.observed import Observed
 from yardarm.compile.calibration.ranges import RULES, SYMMETRIC, Range, Rule
 from yardarm.compile.calibration.statistics import statistics
 from yardarm.compile.manifest import Sources, manifest, options, tools
-from yardarm.compile.normalising.normalise import normalise
 from yardarm.compile.quantization.halves import fit
 from yardarm.compile.quantization.plan import Plan, TensorRt
 from yardarm.compile.quantization.quantize import quantize, represented
@@ -30,19 +30,19 @@ from yardarm.compile.searching.scoring import Scorer
 from yardarm.compile.searching.search import Found, search
 from yardarm.compile.searching.sensitivity import Data, Trials
 from yardarm.compile.searching.subject import Subject
-from yardarm.compile.session import Engine, Feed
+from yardarm.compile.session import Engine
 from yardarm.compile.sources import importing, operators
 from yardarm.compile.sources.opening import Imported, is_torch, open_source
+from yardarm.compile.target import for_target, jetpack, normalised, runs_tensorrt
 from yardarm.compile.verify import check_alike, golden
 from yardarm.digest import Digest, of_json, short
-from yardarm.errors import InvalidInput, YardarmError
+from yardarm.errors import InvalidInput
 from yardarm.events import Note, Sink, step
-from yardarm.profiles import Profile, for_release, release_for
+from yardarm.profiles import Profile
 from yardarm.project import Project
 from yardarm.store import Store
 
 RECIPE = 5  # counts changes of this code that change its results
-HALF_SCALES = 19  # since which operator set scales may be float16
 FIRST = 8  # samples on which the normalised model is held against the original
 
 
@@ -87,7 +87,7 @@ def compiled(
         Undecided: the evaluation set is too small for the budget.
         VerificationFailed: the model doesn't survive a step; which one is said.
     """
-    profile = _for_target(project, profile)
+    profile = for_target(project, profile)
     sources = _sources(project, profile, sink)
     key = of_json(_inputs(project, profile, sources.digests, probe))
     known, latency_ms = _recorded(store, key)
@@ -103,13 +103,6 @@ def compiled(
     budget.check(budget.verdict_of(bundle.manifest))
     bundles.name(store, bundle, f"bundle/{project.name}/{profile.name}")
     return Compiled(bundle, known is not None, latency_ms)
-
-
-def _for_target(project: Project, profile: Profile) -> Profile:
-    """The profile as it is with the JetPack that is compiled for."""
-    if profile.runtime.target != "tensorrt":
-        return profile
-    return for_release(profile, release_for(profile, project.tensorrt.jetpack))
 
 
 def _sources(project: Project, profile: Profile, sink: Sink) -> Sources:
@@ -166,10 +159,10 @@ def _inputs(
 
 
 def _tensorrt_inputs(project: Project, profile: Profile) -> dict[str, Any] | None:
-    if profile.runtime.target != "tensorrt" or profile.gpu is None:
+    if not runs_tensorrt(profile) or profile.gpu is None:
         return None
     return {
-        "version": release_for(profile, project.tensorrt.jetpack).tensorrt,
+        "version": jetpack(project, profile).tensorrt,
         "settings": project.tensorrt.model_dump(mode="json"),
         "building": profile.building.model_dump(mode="json"),
         "gpu": profile.gpu.model_dump(mode="json"),
@@ -200,6 +193,7 @@ class _Compiler:
     def bundle(self) -> tuple[Bundle, dict[str, float]]:
         """The bundle, and candidates' times where a device was asked."""
         original = self.sources.model.model
+        self._require(original, imported=True)
         prepared = self._prepared(original)
         scorer = self._scorer(original)
         observed = self._observed(prepared)
@@ -209,6 +203,7 @@ class _Compiler:
             file = onnx.load_from_string(found.chosen.data)
             shapes = self._shapes(original) if found.chosen.plan.tensorrt else {}
             part_axes(file, shapes)
+            self._require(file, shapes)
             data = bundles.serialised(file, original)
             model = self.store.put(data, MEDIA_OCTETS, {TITLE: bundles.MODEL})
             written = self._answering(model, prepared, found)
@@ -226,7 +221,7 @@ class _Compiler:
             scorer=scorer,
             found=found,
             scored=scored,
-            tensorrt=self._building(found, shapes),
+            tensorrt=self._building(found, prepared, shapes),
         )
         inputs = [tensor.name for tensor in importing.inputs(original)]
         ranges = represented(prepared, found.chosen.plan)
@@ -250,17 +245,31 @@ class _Compiler:
         check_alike(rounded, onnx.load(file), sample, layout)
         return answering
 
+    def _require(
+        self,
+        model: ModelProto,
+        shapes: Mapping[str, Mapping[str, list[int]]] | None = None,
+        *,
+        imported: bool = False,
+    ) -> None:
+        """Raises Unsupported with all that TensorRT's parser would refuse in a model."""
+        if runs_tensorrt(self.profile):
+            release = jetpack(self.project, self.profile)
+            readiness.require(
+                readiness.check(model, self.profile, release, profiles=shapes, imported=imported)
+            )
+
     def _shapes(self, original: ModelProto) -> dict[str, dict[str, list[int]]]:
         sets = self.sources.calibration, self.sources.evaluation
         return optimisation_profiles(self.project.tensorrt, importing.inputs(original), sets)
 
     def _building(
-        self, found: Found, shapes: Mapping[str, Mapping[str, list[int]]]
+        self, found: Found, prepared: ModelProto, shapes: Mapping[str, Mapping[str, list[int]]]
     ) -> dict[str, Any] | None:
         chosen = found.chosen
         if not chosen.plan.tensorrt:
             return None
-        return building(self.project, self.profile, chosen.plan, chosen.names, shapes)
+        return building(self.project, self.profile, prepared, chosen, shapes)
 
     def _prepared(self, original: ModelProto) -> ModelProto:
         calibration, evaluation = self.sources.calibration, self.sources.evaluation
@@ -273,22 +282,11 @@ class _Compiler:
                 parity = self.sources.model.parity
                 parity.check(evaluation, self.project.metric, labels, running)
             sample = next(calibration.batches(FIRST, [tensor.name for tensor in inputs]))
-            prepared = self._normalised(original, sample)
+            prepared = normalised(original, self.project, self.profile, sample)
             running.detail = f"{len(prepared.graph.node)} nodes, {_opsets(original, prepared)}"
             if bodies := operators.control_flow(prepared):
                 running.note(f"left in fp32, with all that is in them: {', '.join(bodies)}")
         return prepared
-
-    def _normalised(self, original: ModelProto, sample: Feed) -> ModelProto:
-        """In an operator set where int8 values can be dequantized into float16, if there is a
-        way into one."""
-        runtime, layout = self.profile.runtime, self.project.layout
-        if runtime.target == "tensorrt" and runtime.opset_min < HALF_SCALES <= runtime.opset_max:
-            try:
-                return normalise(original, HALF_SCALES, runtime.opset_max, sample, layout)
-            except YardarmError:
-                pass
-        return normalise(original, runtime.opset_min, runtime.opset_max, sample, layout)
 
     def _scorer(self, original: ModelProto) -> Scorer:
         evaluation = self.sources.evaluation
@@ -314,7 +312,7 @@ class _Compiler:
 
     def _subject(self, prepared: ModelProto, observed: Mapping[str, Observed]) -> Subject:
         """What is searched over; without int8 in the profile no tensor has a range."""
-        choice, runtime = self.profile.quantization, self.profile.runtime
+        choice = self.profile.quantization
         int8 = "int8" in self.profile.runtime.precisions
         finite = {name: seen for name, seen in observed.items() if seen.finite and int8}
         ranges: dict[str, dict[str, Range]] = {
@@ -332,7 +330,7 @@ class _Compiler:
         )
         digests = self.sources.digests
         plan = Plan(choice, {}, first)
-        if runtime.target == "tensorrt":
+        if runs_tensorrt(self.profile):
             plan = replace(plan, tensorrt=self._tensorrt(prepared, observed))
         return Subject(
             model=prepared,
@@ -347,8 +345,7 @@ class _Compiler:
         )
 
     def _tensorrt(self, prepared: ModelProto, observed: Mapping[str, Observed]) -> TensorRt:
-        release = release_for(self.profile, self.project.tensorrt.jetpack)
-        major, minor = release.tensorrt.split(".")[:2]
+        major, minor = jetpack(self.project, self.profile).tensorrt.split(".")[:2]
         opset = importing.opset(prepared)
         half = "fp16" in self.profile.runtime.precisions
         extremes = {name: (seen.low, seen.high) for name, seen in observed.items() if half}

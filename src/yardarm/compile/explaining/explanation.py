@@ -22,9 +22,9 @@ from yardarm.compile.explaining.difference import Difference, difference
 from yardarm.compile.explaining.kernels import Kernel, latencies, profiled
 from yardarm.compile.explaining.profiling import Profile, Side, profile
 from yardarm.compile.explaining.verdict import verdict
-from yardarm.compile.normalising.normalise import normalise
 from yardarm.compile.sources import importing
 from yardarm.compile.sources.opening import open_source
+from yardarm.compile.target import for_target, normalised
 from yardarm.datasets import Dataset
 from yardarm.events import Sink, step
 from yardarm.profiles import Profile as DeviceProfile
@@ -89,6 +89,7 @@ def explain(
         InvalidInput, Unsupported, VerificationFailed: as compiling does; and what the probe
             raises.
     """
+    target = for_target(project, target)
     dataset = datasets.open_dataset(project.path(project.data.evaluation), project.layout)
     original = named(_normalised(project, target, dataset))
     names = bundle.manifest.get("names", {})
@@ -107,9 +108,8 @@ def explain(
 def _normalised(project: Project, target: DeviceProfile, dataset: Dataset) -> ModelProto:
     """The original as the compiler works on it: the nodes that it decides on."""
     original = open_source(project, target).model
-    low, high = target.runtime.opset_min, target.runtime.opset_max
     names = [tensor.name for tensor in importing.inputs(original)]
-    return normalise(original, low, high, next(dataset.batches(8, names)), project.layout)
+    return normalised(original, project, target, next(dataset.batches(8, names)))
 
 
 Timed = tuple[float, tuple[Kernel, ...]]  # microseconds of one inference, and its kernels

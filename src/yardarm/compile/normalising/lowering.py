@@ -6,8 +6,9 @@ ONNX defines by others are spelled out, and settings that moved to inputs move b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TypeProto, helper, numpy_helper
@@ -56,11 +57,6 @@ def spelled_out(model: ModelProto, unknown: Callable[[str], bool], want: int) ->
     return changed
 
 
-def without(operators: Collection[str]) -> Callable[[str], bool]:
-    """Tells the operators that a target lacks, by those that it has."""
-    return lambda op: op not in operators
-
-
 def _exists(op: str, want: int) -> bool:
     try:
         onnx.defs.get_schema(op, want, "")
@@ -97,7 +93,7 @@ def _body(
     node: NodeProto, types: Mapping[str, TypeProto], want: int, have: int
 ) -> FunctionProto | None:
     """What ONNX defines an operator with."""
-    schema = onnx.defs.get_schema(node.op_type, have, "")
+    schema: Any = onnx.defs.get_schema(node.op_type, have, "")
     if schema.has_context_dependent_function:
         held = [types.get(name, TypeProto()).SerializeToString() for name in node.input]
         versions = schema.context_dependent_function_opset_versions
@@ -119,7 +115,7 @@ def _nearest(versions: list[int], want: int) -> int:
 
 def _inlined(node: NodeProto, body: FunctionProto) -> Iterator[NodeProto]:
     names = dict(zip(body.input, node.input, strict=False))
-    names |= dict.fromkeys(body.input[len(node.input):], "")
+    names |= dict.fromkeys(body.input[len(node.input) :], "")
     names |= dict(zip(body.output, node.output, strict=False))
     given = {held.name: held for held in node.attribute}
     for number, inner in enumerate(body.node):

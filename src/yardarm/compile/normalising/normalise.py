@@ -19,7 +19,16 @@ from onnx import ModelProto
 
 from yardarm.artifacts import Layout
 from yardarm.compile import session
-from yardarm.compile.normalising import agreement, hard_swish, opsets, shapes, sharing, tidying
+from yardarm.compile.normalising import (
+    agreement,
+    graphs,
+    hard_swish,
+    lowering,
+    opsets,
+    shapes,
+    sharing,
+    tidying,
+)
 from yardarm.compile.session import Arrays, Engine
 from yardarm.compile.sources import importing, operators
 from yardarm.errors import Unsupported, VerificationFailed, YardarmError
@@ -33,8 +42,14 @@ def normalise(
     opset_max: int,
     sample: Mapping[str, NDArray[np.generic]],
     layout: Layout | None = None,
+    *,
+    operators: frozenset[str] | None = None,
 ) -> ModelProto:
     """A new model that answers like `model`, checked on the batch `sample`.
+
+    Args:
+        operators: those of ONNX's own that the target has; default: all. Others are spelled out
+            where ONNX defines them by these.
 
     Raises:
         Unsupported: no way into the operator sets, or onnxruntime can't load it (the node is
@@ -44,7 +59,7 @@ def normalise(
     """
     expected = _answers(model, sample, layout)
     reason = ""
-    for candidate in _candidates(model, opset_min, opset_max):
+    for candidate in _candidates(model, opset_min, opset_max, operators):
         try:
             found = Engine(candidate, layout=layout).run(sample)
         except YardarmError as error:
@@ -68,8 +83,29 @@ def _answers(model: ModelProto, sample: session.Feed, layout: Layout | None) -> 
         raise operators.explained(model, error) from None
 
 
-def _candidates(model: ModelProto, lowest: int, highest: int) -> Iterator[ModelProto]:
+def _candidates(
+    model: ModelProto, lowest: int, highest: int, operators: frozenset[str] | None
+) -> Iterator[ModelProto]:
     """Models that should answer like `model`, the best first."""
+    for candidate in _written(model, lowest, highest):
+        if operators is None or (had := _operators(candidate)) <= operators:
+            yield candidate
+            continue
+        yield _finished(_spelled_out(candidate, operators, had), model)
+        yield candidate  # the target's own check will tell what it lacks
+
+
+def _operators(model: ModelProto) -> frozenset[str]:
+    own = (node for node in graphs.nodes(model.graph) if node.domain in graphs.STANDARD)
+    return frozenset(node.op_type for node in own)
+
+
+def _spelled_out(model: ModelProto, operators: frozenset[str], had: frozenset[str]) -> ModelProto:
+    lacking = had - operators
+    return lowering.spelled_out(model, lacking.__contains__, importing.opset(model))
+
+
+def _written(model: ModelProto, lowest: int, highest: int) -> Iterator[ModelProto]:
     plain = tidying.tidied(model)
     if not importing.opset(plain):  # none of ONNX's own operators so far
         plain.opset_import.append(onnx.helper.make_opsetid("", lowest))

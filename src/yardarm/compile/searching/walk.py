@@ -131,13 +131,17 @@ class Walk:
         return candidate.latency_ms or 0.0 if self._timed else 0.0
 
     def _only_weights(self) -> Candidate | None:
-        """Everything in float32 but for the weights: where int8 arithmetic does not pay."""
+        """Everything in float32 but for the weights: where int8 arithmetic does not pay. For
+        TensorRT, which computes in what weights are kept in, int8 wherever that goes."""
+        if self._plan.tensorrt:
+            ranged = {name for rule in self._subject.ranges.values() for name in rule}
+            offered = ladders(self._subject.model, ranged, self._plan.tensorrt)
+            smallest = {name: forms[0] for name, forms in offered.items()}
+            return self._made("int8 everywhere", smallest) if smallest else None
         forms = {
             name: Form.WEIGHTS
-            for name, offered in ladders(
-                self._subject.model, set(), self._subject.plan.tensorrt
-            ).items()
-            if Form.WEIGHTS in offered
+            for name, taken in ladders(self._subject.model, set()).items()
+            if Form.WEIGHTS in taken
         }
         return self._made("int8 weights alone", forms) if forms else None
 
