@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -86,7 +87,7 @@ class Device:
     def __init__(self, library: fakes.Library) -> None:
         from yardarm_runtime.cuda.cudart import Cudart
 
-        self.cuda = Cudart(library.functions, "fake")
+        self.cuda = Cudart(ctypes.CDLL(str(library.path)), "fake")
         self.stream = self.cuda.stream()
         self.taken: list[int] = []
 
