@@ -59,6 +59,13 @@ def check(
     return sorted(set(found))
 
 
+def used(source: str, api: Api) -> set[str]:
+    """What the source uses of the API, as `Class.attribute`."""
+    walker = Walker(api, set())
+    walker.visit(ast.parse(source))
+    return walker.used
+
+
 def _methods(api: Api) -> Iterator[str]:
     """Names that only TensorRT's objects have, as far as words with `_` go."""
     for described in api.classes.values():
@@ -73,6 +80,7 @@ class Walker(ast.NodeVisitor):
         self.api = api
         self.names = names
         self.found: list[Finding] = []
+        self.used: set[str] = set()
         self.locals: dict[str, Value | None] = {}
 
     def report(self, node: ast.AST, what: str) -> None:
@@ -163,6 +171,7 @@ class Walker(ast.NodeVisitor):
         if owner is None or owner.kind != "instance":
             self._unknown(target, owner)
             return
+        self.used.add(f"{owner.name}.{target.attr}")
         try:
             if not self.api.settable(owner, target.attr):
                 self.report(target, f"{owner.name}.{target.attr} can't be set")
@@ -204,6 +213,7 @@ class Walker(ast.NodeVisitor):
         if owner is None or owner is OURS:
             self._unknown(node, owner)
             return None
+        self.used.add(f"{owner.name}.{node.attr}")
         try:
             return self.api.attribute(owner, node.attr)
         except Missing as error:

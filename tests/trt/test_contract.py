@@ -10,7 +10,7 @@ import pytest
 
 from trt import surfaces
 from trt.api import Api
-from trt.contract import check
+from trt.contract import check, used
 
 EIGHT = ("8.4", "8.5", "8.6")
 ELEVEN = ("11.4", "rtx")
@@ -35,6 +35,43 @@ def test_our_code_keeps_to_the_api(repository: Path) -> None:
         for found in check(file.read_text(), apis(*SERVES.get(name, surfaces.NAMES)), only)
     ]
     assert not told, "\n".join(told)
+
+
+# So that the walk is not of empty rooms: what no TensorRT code can do without.
+NEEDED = {
+    "eight": {
+        "BuilderFlag.FP16",
+        "BuilderFlag.INT8",
+        "ILayer.precision",
+        "IExecutionContext.execute_async_v2",
+        "IExecutionContext.set_binding_shape",
+        "ICudaEngine.num_bindings",
+    },
+    "ten": {
+        "NetworkDefinitionCreationFlag.STRONGLY_TYPED",
+        "IBuilderConfig.progress_monitor",
+        "IExecutionContext.execute_async_v3",
+        "IExecutionContext.set_input_shape",
+        "IExecutionContext.set_tensor_address",
+        "ICudaEngine.num_io_tensors",
+    },
+    "eleven": {"Builder.create_network"},
+    "builder": {
+        "Builder.build_serialized_network",
+        "IBuilderConfig.set_memory_pool_limit",
+        "IBuilderConfig.set_timing_cache",
+        "IOptimizationProfile.set_shape",
+        "OnnxParser.parse",
+    },
+}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_is_walked_is_seen(name: str, repository: Path) -> None:
+    file = repository / "src" / "yardarm_runtime" / "tensorrt" / f"{name}.py"
+    newest = SERVES.get(name, surfaces.NAMES)[-1]
+    seen = used(file.read_text(), *apis(newest))
+    assert NEEDED[name] <= seen, NEEDED[name] - seen
 
 
 def test_tensorrt_is_imported_in_one_place(repository: Path) -> None:
