@@ -108,6 +108,34 @@ def _probe(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _key(arguments: argparse.Namespace) -> int:
+    from yardarm_runtime import building
+
+    _say(building.key(arguments.bundle, _place(arguments)))
+    return 0
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    from yardarm_runtime import building
+
+    _say(building.build(arguments.bundle, _place(arguments), _tell, arguments.force))
+    return 0
+
+
+def _selftest(arguments: argparse.Namespace) -> int:
+    from yardarm_runtime import selftest
+
+    tell = _quiet if arguments.json else print
+    report = selftest.run(_place(arguments), tell)
+    if arguments.json:
+        _say(report)
+    return 0 if report["ok"] else MISMATCH
+
+
+def _quiet(_line: str) -> None:
+    pass
+
+
 def _place(arguments: argparse.Namespace) -> Any:
     from yardarm_runtime.engines import Place
 
@@ -122,11 +150,21 @@ def _say(value: object) -> None:
     print(json.dumps(value), flush=True)
 
 
+VERBS = {
+    "golden": _golden,
+    "serve": _serve,
+    "bench": _bench,
+    "probe": _probe,
+    "key": _key,
+    "build": _build,
+    "selftest": _selftest,
+}
+
+
 def main(words: Optional[List[str]] = None) -> int:
     arguments = _parser().parse_args(words)
-    verbs = {"golden": _golden, "serve": _serve, "bench": _bench, "probe": _probe}
     try:
-        return verbs[arguments.verb](arguments)
+        return VERBS[arguments.verb](arguments)
     except Problem as error:
         return _failed(INVALID, str(error))
     except (OSError, MemoryError, ImportError, OverflowError) as error:

@@ -5,12 +5,12 @@ Arrays have the sample axis first; a model may want it elsewhere, or not at all.
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Dict, FrozenSet, Mapping, NamedTuple
 
 import numpy as np
 
+from yardarm_runtime import manifest
 from yardarm_runtime.problems import Problem
 
 
@@ -48,19 +48,17 @@ def read(bundle: str) -> Layout:
     Raises:
         Problem: the manifest can't be read, or is none.
     """
-    path = os.path.join(bundle, "manifest.json")
-    if not os.path.isfile(path):
-        return Layout()
+    body = manifest.read(bundle)
     try:
-        with open(path, encoding="utf-8") as stream:
-            options = json.load(stream).get("options", {})
+        options = body.get("options", {})
         return Layout(
             int(options.get("batch", 32)),
             frozenset(options.get("constant_inputs", ())),
             _axes(options.get("input_batch_axis", {})),
             _axes(options.get("output_batch_axis", {})),
         )
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
+        path = os.path.join(bundle, "manifest.json")
         raise Problem("%s can't be read: %s" % (path, error)) from None
 
 

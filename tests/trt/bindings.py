@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 # By the name of the surface: what is fetched. Newest CPython with a wheel of 8.6.1: 3.11.
 WHEELS = {
     "8.6": "tensorrt-bindings==8.6.1",
+    "10.0": "tensorrt-cu12-bindings==10.0.1",
     "10.3": "tensorrt-cu12-bindings==10.3.0",
     "10.13": "tensorrt-cu12-bindings==10.13.3.9",
     "10.16": "tensorrt-cu12-bindings==10.16.1.11",

@@ -27,24 +27,40 @@ def load(name: str) -> Surface:
 
 
 def _older(name: str) -> Surface:
-    """`older.json` lists, version by version, what is new in it; newest first."""
+    table = json.loads(OLDER.read_text())
     surface = copy.deepcopy(bindings.surface("8.6"))
-    for version, news in json.loads(OLDER.read_text())["new in"].items():
-        if name >= version:
-            continue
-        for path in news:
-            _remove(surface, path)
-    surface["version"] = json.loads(OLDER.read_text())["versions"][name]
+    for version, news in table["new in"].items():  # newest first
+        if name < version:
+            _remove(surface, news)
+    surface["version"] = table["versions"][name]
     return surface
 
 
-def _remove(surface: Surface, path: str) -> None:
-    """`Class`, `Class.attribute` or `Class.method(argument)`. Raises KeyError: not in 8.6."""
-    owner, _, attribute = path.partition(".")
-    if not attribute:
-        del surface["classes"][owner]
-        return
-    described = surface["classes"][owner]
+def _remove(surface: Surface, news: dict[str, list[str]]) -> None:
+    """Raises KeyError for what isn't in 8.6 at all."""
+    for name in news["classes"]:
+        del surface["classes"][name]
+    for name in news["values"]:
+        del surface["values"][name]
+    for owner, attributes in news.items():
+        if owner not in ("classes", "values"):
+            for attribute in attributes:
+                _remove_attribute(surface["classes"][owner], attribute)
+
+
+def _remove_attribute(described: Surface, attribute: str) -> None:
+    name, _, arguments = attribute.rstrip(")").partition("(")
     holders = ("methods", "properties", "values", "members")
-    holder = next(item for item in holders if attribute in described[item])
-    del described[holder][attribute]
+    holder = next((item for item in holders if name in described[item]), None)
+    if holder is None:
+        raise KeyError(attribute)
+    if not arguments:
+        del described[holder][name]
+        return
+    wanted = arguments.split(",")
+    kept = [
+        one for one in described[holder][name] if wanted != [a["name"] for a in one["arguments"]]
+    ]
+    if len(kept) == len(described[holder][name]):
+        raise KeyError(attribute)
+    described[holder][name] = kept

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from yardarm.compile.readiness import Dla, Finding, Readiness
 
 WIDTH = 80
+DLA = "dla"  # the rule whose notes are told with its summary
 HEADINGS = {"error": "errors", "warning": "warnings", "note": "notes"}
 
 
@@ -19,11 +20,12 @@ def page(found: Readiness) -> str:
     """At most 80 columns off a terminal; the last line is the verdict."""
     lines = []
     for severity, heading in HEADINGS.items():
-        listed = [each for each in found.findings if each.severity == severity]
+        listed = [e for e in found.findings if e.severity == severity and e.rule != DLA]
         if listed:
             lines += [*_table(heading, listed), ""]
     if found.dla:
-        lines += [*_dla(found.dla), ""]
+        stays = [each for each in found.findings if each.rule == DLA]
+        lines += [*_dla(found.dla, stays), ""]
     return "\n".join([*lines, *_verdict(found)]) + "\n"
 
 
@@ -46,13 +48,17 @@ def _where(op: str, nodes: Sequence[str]) -> str:
     return f"{op}\n{nodes[0]}{more}"
 
 
-def _dla(dla: Dla) -> Iterator[str]:
+def _dla(dla: Dla, stays: Sequence[Finding]) -> Iterator[str]:
     if not dla.nodes:
         yield f"DLA    {dla.verdict}"
         return
     pieces = "1 piece" if dla.loadables == 1 else f"{dla.loadables} pieces"
     yield f"DLA    {dla.eligible} of {dla.nodes} nodes could run there, in {pieces}"
     yield f"       {'worth a try' if dla.worth else 'not worth it'}: {dla.verdict}"
+    if stays:
+        rows = [[each.op, each.node, each.what] for each in stays]
+        yield ""
+        yield console.table(["on the GPU", "node", "why"], rows).rstrip()
 
 
 def _verdict(found: Readiness) -> Iterator[str]:

@@ -6,20 +6,26 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from yardarm import profiles, project
+from yardarm import datasets, profiles, project
 from yardarm.compile import readiness
-from yardarm.compile.readiness import Readiness
+from yardarm.compile.building import optimisation_profiles, part_axes
+from yardarm.compile.normalising import graphs
+from yardarm.compile.readiness import Readiness, Shapes
 from yardarm.compile.sources import importing
 from yardarm.compile.sources.opening import is_torch, open_source
-from yardarm.errors import UsageError
+from yardarm.errors import InvalidInput, UsageError
 from yardarm.events import Sink, silent, step
 from yardarm.profiles import Profile
+from yardarm.project import Project
 
 
 def check_project(
     where: Path, profile: str | None, sink: Sink = silent, *, jetpack: str | None = None
 ) -> Readiness:
     """Check the model of the project at `where`; torch modules are exported first.
+
+    Args:
+        jetpack: the JetPack; else the project's, else the newest on the profile's system.
 
     Raises:
         UsageError: no profile given.
@@ -33,7 +39,14 @@ def check_project(
             model = open_source(opened, chosen).model
         else:
             model = importing.load(opened.path(opened.model.source), lenient=True)
-    return check_model(model, chosen, sink, jetpack=jetpack)
+    if chosen.runtime.target != "tensorrt":
+        return check_model(model, chosen, sink, jetpack=jetpack)
+    shapes = _shapes(opened, model)
+    if shapes:
+        model = graphs.copied(model)
+        part_axes(model, shapes)
+    wanted = jetpack or opened.tensorrt.jetpack
+    return check_model(model, chosen, sink, jetpack=wanted, shapes=shapes)
 
 
 def check_file(
@@ -52,9 +65,18 @@ def check_file(
 
 
 def check_model(
-    model: ModelProto, profile: Profile, sink: Sink = silent, *, jetpack: str | None = None
+    model: ModelProto,
+    profile: Profile,
+    sink: Sink = silent,
+    *,
+    jetpack: str | None = None,
+    shapes: Shapes | None = None,
 ) -> Readiness:
-    """What the profile's engine makes of a model as it came."""
+    """What the profile's engine makes of a model as it came.
+
+    Args:
+        shapes: optimisation profiles; None where they are not known yet.
+    """
     if profile.runtime.target == "onnxruntime":
         if jetpack is not None:
             profiles.release_for(profile, jetpack)  # says that there is none
@@ -62,11 +84,24 @@ def check_model(
             return readiness.check_onnxruntime(model, profile)
     release = profiles.release_for(profile, jetpack)
     with step(sink, "check", "check the model"):
-        found = readiness.check(model, profile, release, imported=True)
+        found = readiness.check(model, profile, release, profiles=shapes, imported=True)
     if not found.ready or not readiness.is_asked(release):
         return found
     with step(sink, "oracle", "ask TensorRT-RTX"):
-        return found.told(*readiness.oracle(model, release))
+        return found.told(*readiness.oracle(model, release, profiles=shapes))
+
+
+def _shapes(opened: Project, model: ModelProto) -> Shapes | None:
+    """The optimisation profiles that compiling would set; None where its data aren't there."""
+    files = opened.data.calibration, opened.data.evaluation
+    inputs = importing.inputs(model)
+    try:
+        sets = [datasets.open_dataset(opened.path(file), opened.layout) for file in files]
+        for each in sets:
+            datasets.check_inputs(each, inputs)
+    except InvalidInput:
+        return None
+    return optimisation_profiles(opened.tensorrt, inputs, sets)
 
 
 def _named(profile: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -45,3 +45,20 @@ def _check(port: Port, array: np.ndarray[Any, Any]) -> None:
             "%r has shape %s, the engine takes from %s to %s"
             % (port.name, list(given), list(port.least), list(port.most))
         )
+
+
+def declared(manifest: Mapping[str, Any]) -> List[Port]:
+    """Inputs and outputs as the user knows them; [] where the manifest doesn't tell. Raises
+    Problem where they are no such list."""
+    try:
+        return [
+            Port(str(item["name"]), np.dtype(item["dtype"]), _shape(item["shape"]))
+            for item in list(manifest.get("inputs", [])) + list(manifest.get("outputs", []))
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Problem("the manifest's inputs and outputs can't be read: %r" % error) from None
+
+
+def _shape(axes: Sequence[Any]) -> Tuple[Optional[int], ...]:
+    """Anything but a number is an axis of any length."""
+    return tuple(axis if isinstance(axis, int) and axis >= 0 else None for axis in axes)

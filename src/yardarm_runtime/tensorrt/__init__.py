@@ -5,6 +5,8 @@ The module of TensorRT is handed in as `trt` everywhere, and imported by `load` 
 
 from __future__ import annotations
 
+import sys
+from importlib.util import find_spec
 from typing import Any
 
 from yardarm_runtime.problems import Problem
@@ -14,6 +16,11 @@ MISSING = (
     "image, so start from that one; in a virtual environment there, make it with "
     "`python3 -m venv --system-site-packages`"
 )
+
+
+def there() -> bool:
+    """Whether TensorRT can be imported, without doing it."""
+    return "tensorrt" in sys.modules or find_spec("tensorrt") is not None
 
 
 def load() -> Any:

@@ -107,9 +107,11 @@ def _misfit(port: Port, shapes: Any) -> str:
         )
         if not fits:
             return f"profile shape {shape} of {port.name} does not fit {port.shape}"
-    if any(not a <= b <= c for a, b, c in zip(*shapes, strict=True)):
-        return f"profile of {port.name} breaks min <= opt <= max"
     return ""
+
+
+def _ordered(shapes: Any) -> bool:
+    return all(a <= b <= c for a, b, c in zip(*shapes, strict=True))
 
 
 def _interrupted(logger: Any, config: Any) -> str:
@@ -306,7 +308,7 @@ class IBuilderConfig(Held):
 
     def _begin(self, logger: Any) -> None:
         self._logger = logger
-        self._flags: set[Any] = set()
+        self._flags: set[Any] = {self._trt.BuilderFlag.TF32}
         self._profiles: list[Any] = []
         self._pools: dict[Any, int] = {}
         self._values.update(
@@ -341,7 +343,9 @@ class IBuilderConfig(Held):
         return self._pools.get(pool, 0)
 
     def add_optimization_profile(self, profile: Any) -> int:
-        if not profile._shapes:
+        disordered = [name for name, shapes in profile._shapes.items() if not _ordered(shapes)]
+        if disordered:
+            log(self._logger, "ERROR", f"profile of {disordered} breaks min <= opt <= max")
             return -1
         self._profiles.append(profile)
         return len(self._profiles) - 1

@@ -28,7 +28,6 @@ class Library:
         self.functions = ctypes.CDLL(str(path))
         self.functions.fake_holds.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         self.functions.fake_enqueue.argtypes = [ctypes.c_void_p, _RUN, ctypes.c_void_p]
-        self.functions.cudaStreamSynchronize.argtypes = [ctypes.c_void_p]
         self._kept: list[object] = []
         Library.current = self
 

@@ -99,11 +99,15 @@ def _notes(reasons: Mapping[Node, str]) -> list[Finding]:
             op,
             "dla",
             Severity.NOTE,
-            f"{len(nodes)} of {op} off DLA: {why}",
-            "it runs on the GPU",
+            f"{why} ({_many(len(nodes))})",
+            "it runs on the GPU, not on DLA",
         )
         for (op, why), nodes in alike.items()
     ]
+
+
+def _many(count: int) -> str:
+    return "1 node" if count == 1 else f"{count} nodes"
 
 
 def present(version: tuple[int, int]) -> bool:
@@ -117,9 +121,9 @@ def obstacle(node: Node, reading: Reading) -> str:
     if node.op in ("QuantizeLinear", "DequantizeLinear") and reading.target.tensorrt < RETURNED:
         return EXPLICIT
     if node.op not in limits["operators"] or not node.standard:
-        return f"no {node.op} there"
+        return "DLA has no such operator"
     if reading.target.sm <= XAVIER and node.op in limits["orin_only"]:
-        return f"no {node.op} on Xavier's"
+        return "Xavier's DLA has no such operator"
     return _types(node) or _sizes(node, limits) or _settings(node, limits)
 
 
@@ -162,7 +166,7 @@ def _computes(node: Node) -> bool:
 def _types(node: Node) -> str:
     kind = node.type(0)
     if kind and kind not in FLOATS:
-        return f"{TensorProto.DataType.Name(kind)}, where it has fp16 and int8"
+        return f"{TensorProto.DataType.Name(kind)}, where DLA has fp16 and int8"
     return ""
 
 

@@ -14,7 +14,7 @@ from yardarm.compile.readiness.tables import Table
 from yardarm.compile.sources import importing
 
 Shape = tuple[int | None, ...]
-Shapes = Mapping[str, Mapping[str, tuple[int, ...] | list[int]]]
+Shapes = Mapping[str, Mapping[str, list[int]]]
 """For each dynamic input its optimisation profile: "min", "opt" and "max"."""
 
 
@@ -163,11 +163,13 @@ def fixed(model: ModelProto, profiles: Shapes | None) -> ModelProto:
     of 1."""
     changed = graphs.copied(model)
     for value in changed.graph.input:
-        usual = (profiles or {}).get(value.name, {}).get("opt", (1,))
+        usual = (profiles or {}).get(value.name, {}).get("opt", [1])
         dims = value.type.tensor_type.shape.dim
         for dim, size in zip(dims, usual, strict=False):
             if dim.dim_value <= 0:
                 dim.dim_value = size
+    for value in changed.graph.output:
+        value.type.tensor_type.ClearField("shape")  # inferred anew
     return changed
 
 

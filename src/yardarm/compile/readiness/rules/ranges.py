@@ -31,7 +31,7 @@ def shape_profile(reading: Reading) -> Iterator[Told]:
             if dynamic:
                 what = f"input {name} is dynamic and has no optimisation profile"
                 yield Told(None, what, "give its min, opt and max, or export a fixed shape")
-        elif what := _wrong([profiles[name].get(end, ()) for end in ENDS], shape):
+        elif what := _wrong([profiles[name].get(end, []) for end in ENDS], shape):
             yield Told(None, f"optimisation profile of {name}: {what}", "correct the profile")
 
 
@@ -39,13 +39,18 @@ def shape_profile(reading: Reading) -> Iterator[Told]:
     "axis-name",
     "error",
     "warning",
+    "note",
     mark="P",
     source="seen refused by TensorRT-RTX 1.7's builder",
     says="Axes of one name are equally long: their optimisation profiles agree.",
 )
 def axis_name(reading: Reading) -> Iterator[Told]:
     profiles = reading.target.profiles
-    later = Severity.WARNING if profiles is None or reading.target.imported else None
+    if reading.target.imported:
+        severity, hint = Severity.NOTE, "compiling parts them where they differ"
+    else:
+        severity = Severity.WARNING if profiles is None else Severity.ERROR
+        hint = "give axes of different lengths different names"
     for name, axes in _named(reading).items():
         words = ", ".join(f"{axis} of {held}" for held, axis in axes)
         if profiles is None:
@@ -54,7 +59,7 @@ def axis_name(reading: Reading) -> Iterator[Told]:
             alike = len({_range(profiles, held, axis) for held, axis in axes}) == 1
         if not alike:
             what = f"{name} names axes {words}, so TensorRT takes them for equally long"
-            yield Told(None, what, "give axes of different lengths different names", later)
+            yield Told(None, what, hint, severity)
 
 
 def _named(reading: Reading) -> dict[str, list[tuple[str, int]]]:
@@ -70,7 +75,7 @@ def _named(reading: Reading) -> dict[str, list[tuple[str, int]]]:
 
 def _range(profiles: Shapes, name: str, axis: int) -> tuple[int, ...]:
     ends = profiles.get(name, {})
-    return tuple(ends[end][axis] for end in ENDS if axis < len(ends.get(end, ())))
+    return tuple(ends[end][axis] for end in ENDS if axis < len(ends.get(end, [])))
 
 
 def _wrong(ends: Sequence[Sequence[int]], shape: Shape | None) -> str:
