@@ -57,6 +57,18 @@ def spelled_out(model: ModelProto, unknown: Callable[[str], bool], want: int) ->
     return changed
 
 
+def defined(op: str) -> bool:
+    """Whether ONNX says by which other operators this one of its own can be written."""
+    schema: Any = (
+        onnx.defs.get_schema(op, onnx.defs.onnx_opset_version(), "") if _known(op) else None
+    )
+    return bool(schema and (schema.has_function or schema.has_context_dependent_function))
+
+
+def _known(op: str) -> bool:
+    return onnx.defs.has(op, "")
+
+
 def _exists(op: str, want: int) -> bool:
     try:
         onnx.defs.get_schema(op, want, "")

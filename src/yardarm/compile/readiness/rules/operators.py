@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from yardarm.compile.normalising import lowering
 from yardarm.compile.readiness.findings import Severity, Told, rule
 from yardarm.compile.readiness.reading import Node, Reading
 
@@ -59,7 +60,11 @@ def operator(reading: Reading) -> Iterator[Told]:
         if not node.standard:
             yield _foreign(node, node.op in known, version)
         elif node.op not in known and node.op not in INTEGER:
-            yield Told(node, f"TensorRT {version} has no {node.op}", _instead(node.op))
+            what = f"TensorRT {version} has no {node.op}"
+            if reading.target.imported and lowering.defined(node.op):
+                yield Told(node, what, "compiling spells it out", Severity.WARNING)
+            else:
+                yield Told(node, what, _instead(node.op))
 
 
 def _foreign(node: Node, named: bool, version: str) -> Told:
