@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import socket
+import subprocess
 import sys
 import tarfile
 import time
@@ -17,11 +19,91 @@ from typing import Any
 import pytest
 
 from yardarm import signing
+from yardarm.deploy.agent import archive
 from yardarm_agent import daemon, supervisor
 from yardarm_agent.layout import Layout
+from yardarm_wire import frames
+from yardarm_wire.frames import Frame
 
 SOURCE = Path(__file__).parents[1] / "src"
 STUB = Path(__file__).parent / "agent" / "stub_release.py"
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(str(tmp_path / "root"))
+    made.prepare()
+    return made
+
+
+@pytest.fixture(scope="session")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """agent.pyz, in a folder that any user may enter."""
+    file = tmp_path_factory.mktemp("agent") / "agent.pyz"
+    file.write_bytes(archive())
+    return file
+
+
+class Pipes:
+    """The host's side of a session whose agent is a real process."""
+
+    def __init__(self, agent: Path, root: str, python: str, path: str) -> None:
+        self.process = subprocess.Popen(
+            [python, "-I", "-S", str(agent), "session", "--root", root],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PATH": f"{path}:{os.environ['PATH']}"},
+        )
+
+    def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
+        self.raw(frames.encode(Frame(header, payload)))
+
+    def raw(self, data: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def receive(self) -> Frame:
+        assert self.process.stdout is not None
+        frame = frames.read(self.process.stdout)
+        assert frame is not None, "the session ended"
+        return frame
+
+    def ask(self, op: str, payload: bytes = b"", /, **fields: Any) -> Frame:
+        self.send({"op": op, **fields}, payload)
+        return self.receive()
+
+    def refused(self, op: str, payload: bytes = b"", /, **fields: Any) -> tuple[str, str]:
+        """Kind and text of the error that a request gets."""
+        header = self.ask(op, payload, **fields).header
+        assert set(header) == {"error"}, header
+        return header["error"]["kind"], header["error"]["what"]
+
+    def end(self) -> tuple[int, str]:
+        """Close stdin; exit code and stderr."""
+        _out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, err.decode()
+
+
+Open = Callable[..., Pipes]
+
+
+@pytest.fixture
+def session(agent: Path, layout: Layout) -> Iterator[Open]:
+    """Open sessions on the layout's root. Each must end well: no traceback, code 0."""
+    opened: list[Pipes] = []
+
+    def start(
+        python: str = sys.executable, root: str = layout.root, path: str = "/nowhere"
+    ) -> Pipes:
+        opened.append(Pipes(agent, root, python, path))
+        return opened[-1]
+
+    yield start
+    for pipes in opened:
+        if pipes.process.returncode is None:
+            assert pipes.end() == (0, "")
 
 
 def digest_of(data: bytes) -> str:
@@ -132,17 +214,32 @@ def tool(path: Path, script: str) -> None:
     path.chmod(0o755)
 
 
-@pytest.fixture
-def device(layout: Layout, session: Callable[..., Any], tmp_path: Path) -> Iterator[Device]:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    tool(tools / "unshare", f'YARDARM_TESTED={SOURCE} exec {sys.executable} -S {STUB} "$@"')
-    tool(tools / "nvpmodel", f"cat {tools}/power-mode 2>/dev/null")
-    key, _new = signing.load_or_make(tmp_path / "key")
-    yield Device(layout, key, lambda: session(path=str(tools)))
+def tools(folder: Path) -> Path:
+    """What a release of the stand-in needs of a device, as a folder for PATH. The power mode is
+    what a file there says, if anything."""
+    folder.mkdir()
+    tool(folder / "unshare", f'YARDARM_TESTED={SOURCE} exec {sys.executable} -S {STUB} "$@"')
+    tool(folder / "nvpmodel", f"cat {folder}/power-mode 2>/dev/null")
+    return folder
+
+
+def power_mode(tools: Path, mode: str) -> None:
+    (tools / "power-mode").write_text(f"NV Power Mode: {mode}\n1\n")
+
+
+def stop(layout: Layout) -> None:
+    """End what an activation has left running."""
     for name in ("supervisor", "telemetry"):
         daemon.stop(layout, name)
     supervisor.end_stale(layout)
+
+
+@pytest.fixture
+def device(layout: Layout, session: Callable[..., Any], tmp_path: Path) -> Iterator[Device]:
+    path = str(tools(tmp_path / "bin"))
+    key, _new = signing.load_or_make(tmp_path / "key")
+    yield Device(layout, key, lambda: session(path=path))
+    stop(layout)
 
 
 def service(device: Device) -> dict[str, Any]:

@@ -18,6 +18,7 @@ MEDIA_CONFIG = "application/vnd.oci.image.config.v1+json"
 MEDIA_LAYER = "application/vnd.oci.image.layer.v1.tar"
 MEDIA_EMPTY = "application/vnd.oci.empty.v1+json"
 MEDIA_BUNDLE = "application/vnd.yardarm.bundle.v1"
+MEDIA_ENGINE = "application/vnd.yardarm.engine.v1"
 MEDIA_OCTETS = "application/octet-stream"
 MEDIA_JSON = "application/json"
 

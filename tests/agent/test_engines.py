@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from agent_rig import Device, device, digest_of, service, serving, until
+from agent_rig import Device, device, digest_of, power_mode, service, serving, until
 from yardarm import signing
 from yardarm_agent import blobs, engines, machine, supervisor
 from yardarm_agent.layout import Layout
@@ -28,10 +28,8 @@ def ask(device: Device, op: str, **fields: Any) -> dict[str, Any]:
     return dict(device.pipes.ask(op, **fields).header)
 
 
-def power_mode(device: Device, mode: str) -> None:
-    (Path(device.layout.root).parent / "bin" / "power-mode").write_text(
-        f"NV Power Mode: {mode}\n1\n"
-    )
+def set_mode(device: Device, mode: str) -> None:
+    power_mode(Path(device.layout.root).parent / "bin", mode)
 
 
 def build(device: Device, release: str) -> dict[str, Any]:
@@ -86,7 +84,7 @@ def test_a_release_without_an_engine_is_as_ever(device: Device) -> None:
 
 
 def test_an_engine_is_built_once_before_the_golden_inputs(device: Device) -> None:
-    power_mode(device, "15W")
+    set_mode(device, "15W")
     prepared = device.prepare("healthy", target=TARGET)
     assert prepared["golden"] is None
     release = prepared["digest"]
@@ -130,9 +128,9 @@ def test_what_a_build_links_to_is_not_followed(device: Device, tmp_path: Path) -
 
 
 def test_another_power_mode_wants_another_engine(device: Device) -> None:
-    power_mode(device, "15W")
+    set_mode(device, "15W")
     release = deployed(device, "healthy")
-    power_mode(device, "MAXN")
+    set_mode(device, "MAXN")
     data = device.put(b"inputs")
     error = ask(device, "bench", plan={}, data=data)["error"]
     assert error["kind"] == "Refused" and "yardarm deploy" in error["hint"]
@@ -145,14 +143,14 @@ def test_another_power_mode_wants_another_engine(device: Device) -> None:
     assert ask(device, "activate", digest=release)["changed"], "the service takes the new one"
     assert service(device)["engine"] != before["engine"]
     assert ask(device, "activate", digest=release)["changed"] is False
-    power_mode(device, "15W")
+    set_mode(device, "15W")
     assert ask(device, "engine_key", digest=release)["present"] is True, "both are kept"
 
 
 def test_the_supervisor_builds_what_is_missing_before_it_serves(device: Device) -> None:
-    power_mode(device, "15W")
+    set_mode(device, "15W")
     release = deployed(device, "healthy")
-    power_mode(device, "MAXN")
+    set_mode(device, "MAXN")
     os.kill(service(device)["pid"], signal.SIGKILL)
     until(lambda: serving(device) == release and device.model() and len(listed(device)) == 2)
     assert "is built first" in ask(device, "logs", lines=50)["text"]

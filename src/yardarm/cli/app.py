@@ -19,6 +19,7 @@ VERBS = (
     "compile",
     "image",
     "deploy",
+    "engine",
     "bench",
     "telemetry",
     "report",

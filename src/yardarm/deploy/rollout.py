@@ -13,6 +13,7 @@ from typing import Any
 from yardarm.artifacts import Release
 from yardarm.deploy.plan import PushPlan, plan
 from yardarm.deploy.release import blobs
+from yardarm.deploy.supply import THERE, Supplied, supply
 from yardarm.deploy.transfer import send
 from yardarm.digest import Digest, short
 from yardarm.errors import YardarmError
@@ -26,12 +27,14 @@ from yardarm.store import Store
 @dataclass(frozen=True)
 class Deployment:
     """What came of a deploy. `downtime_s`: seconds without service; `golden`: the
-    runtime's answer to the golden inputs; None where nothing had to change."""
+    runtime's answer to the golden inputs; None where nothing had to change; `engine`: None
+    for a release that runs without one."""
 
     changed: bool
     previous: str | None
     downtime_s: float
     golden: dict[str, Any] | None
+    engine: Supplied | None = None
 
 
 def claim(session: Session, purpose: str) -> None:
@@ -94,9 +97,15 @@ def transfer(
 
 
 def activate(
-    session: Session, release: Release, sink: Sink, *, allow_downgrade: bool = False
+    session: Session,
+    release: Release,
+    sink: Sink,
+    *,
+    allow_downgrade: bool = False,
+    store: Store | None = None,
 ) -> Deployment:
-    """Have the device verify, unpack, try and switch to a release.
+    """Have the device verify, unpack, try and switch to a release. The engine that it wants
+    there is handed over from `store`, or built by the device.
 
     Raises:
         VerificationFailed: signature, digests, golden answers or health are wrong; the
@@ -108,6 +117,9 @@ def activate(
     if status["current"] != release.digest:
         _warn_of_another(status["project"], release, session, sink)
         golden = _prepare(session, release, sink, allow_downgrade)
+    engine = supply(session, release, store, sink)
+    if engine and engine.how != THERE and status["current"] != release.digest:
+        golden = _prepare(session, release, sink, allow_downgrade)
     with step(sink, "activate", "activate") as running:
         reply = _switch(session, release, sink)
         running.cached = not reply["changed"]
@@ -116,7 +128,7 @@ def activate(
             if reply["changed"]
             else f"release {short(release.digest)} runs already, and is healthy"
         )
-    return Deployment(reply["changed"], reply["previous"], reply["downtime_s"], golden)
+    return Deployment(reply["changed"], reply["previous"], reply["downtime_s"], golden, engine)
 
 
 def _warn_of_another(running: str | None, release: Release, session: Session, sink: Sink) -> None:
@@ -141,7 +153,7 @@ def _switch(session: Session, release: Release, sink: Sink) -> Mapping[str, Any]
 
 def _prepare(
     session: Session, release: Release, sink: Sink, allow_downgrade: bool
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     with step(sink, "prepare", "verify and unpack") as running:
         session.send(
             {
@@ -154,6 +166,7 @@ def _prepare(
         while "progress" in (reply := session.receive().header):
             told = reply["progress"]
             running.advance(told["done"], told["total"], "bytes")
-        golden: dict[str, Any] = reply["golden"]
-        running.detail = f"signature and digests verified, {len(golden['outputs'])} golden outputs"
+        golden: dict[str, Any] | None = reply["golden"]
+        tried = f"{len(golden['outputs'])} golden outputs" if golden else "an engine is needed"
+        running.detail = f"signature and digests verified, {tried}"
     return golden

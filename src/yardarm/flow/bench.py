@@ -14,6 +14,7 @@ from yardarm import compile as compiler
 from yardarm import datasets, deploy, measure, metrics, paths, telemetry
 from yardarm.artifacts import Bundle, Release
 from yardarm.datasets import Dataset
+from yardarm.deploy import supply
 from yardarm.digest import Digest, of_json
 from yardarm.errors import InvalidInput, Refused, Unreachable
 from yardarm.events import Sink, silent, step
@@ -54,7 +55,8 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
     """Measure a release that runs on a device.
 
     Raises:
-        Refused: the device runs another release, or none.
+        Refused: the device runs another release, or none; or it has no engine for the release
+            any more, since its power mode has changed, for example.
         VerificationFailed: the run failed on the device.
         Unreachable: the connection broke; what was fetched until then is discarded.
     """
@@ -64,7 +66,8 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
     archive = paths.state() / "telemetry"
     with agent(device) as session:
         deploy.claim(session, f"yardarm bench {opened.project.name}")
-        _check(session, opened, release)
+        expect_running(session, opened, release)
+        supply.expect(session, release)
         before = telemetry.pull(session, archive).archive
         newest = before.last()
         with _scratch(opened) as scratch:
@@ -140,7 +143,8 @@ def _evaluation(opened: Workspace) -> Dataset:
     return datasets.open_dataset(project.path(project.data.evaluation), project.layout)
 
 
-def _check(session: Session, opened: Workspace, release: Release) -> None:
+def expect_running(session: Session, opened: Workspace, release: Release) -> None:
+    """Raises Refused where the device runs something else."""
     status = session.request("status").header
     if status["current"] == release.digest:
         return

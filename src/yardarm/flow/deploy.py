@@ -130,7 +130,9 @@ def deploy(
     with agent(device) as session:
         _admit(session, device, opened, sink)
         plan = stage.push(session, made, opened.store, sink)
-        done = stage.activate(session, made, sink, allow_downgrade=allow_downgrade)
+        done = stage.activate(
+            session, made, sink, allow_downgrade=allow_downgrade, store=opened.store
+        )
     return Deployed(made, plan, done)
 
 

@@ -145,8 +145,13 @@ class Store:
         artifact_type: str | None = None,
         annotations: Mapping[str, str] | None = None,
         reference: str | None = None,
+        subject: Descriptor | None = None,
     ) -> Descriptor:
-        """Write an OCI image manifest; with `reference`, name it in `index.json`."""
+        """Write an OCI image manifest; with `reference`, name it in `index.json`.
+
+        Args:
+            subject: the manifest that this one is attached to.
+        """
         body: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": MEDIA_MANIFEST,
@@ -154,6 +159,7 @@ class Store:
             "layers": [layer.to_oci() for layer in layers],
         }
         body |= {"artifactType": artifact_type} if artifact_type else {}
+        body |= {"subject": subject.to_oci()} if subject else {}
         body |= {"annotations": dict(annotations)} if annotations else {}
         manifest = self.put(canonical_json(body), MEDIA_MANIFEST)
         if reference:
@@ -190,6 +196,11 @@ class Store:
             if _reference(item) == reference:
                 return Descriptor.from_oci(item)
         return None
+
+    def references(self, prefix: str) -> list[str]:
+        """The names in `index.json` that begin so. Raises as `resolve` does."""
+        names = (_reference(item) or "" for item in self._index())
+        return sorted(name for name in names if name.startswith(prefix))
 
     def step(self, key: Digest) -> Any | None:
         """The recorded result of a step, by the digest of its inputs; None: not done yet.

@@ -91,6 +91,7 @@ def deployed_body(done: Deployed) -> dict[str, Any]:
         "previous": done.deployment.previous,
         "downtime_s": done.deployment.downtime_s,
         "golden": done.deployment.golden,
+        "engine": done.deployment.engine.to_json() if done.deployment.engine else None,
     }
 
 
