@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TypeProto, helper, numpy_helper
 
@@ -31,7 +32,7 @@ def lowered(model: ModelProto, want: int) -> ModelProto:
         for node in graph.node:
             adapt = _ADAPTERS.get(node.op_type)
             if adapt and node.domain in graphs.STANDARD and want < AXES_AS_INPUT:
-                adapt(_Site(node, known, shapes))
+                adapt(_Site(graph, node, known, shapes))
     for entry in changed.opset_import:
         if entry.domain in graphs.STANDARD:
             entry.version = want
@@ -153,6 +154,7 @@ def _inlined(node: NodeProto, body: FunctionProto) -> Iterator[NodeProto]:
 class _Site:
     """A node with the constants and shapes around it."""
 
+    graph: GraphProto
     node: NodeProto
     known: Mapping[str, onnx.TensorProto]
     shapes: Mapping[str, list[int]]
@@ -170,6 +172,13 @@ class _Site:
         copies = [onnx.AttributeProto.FromString(held.SerializeToString()) for held in kept]
         del self.node.attribute[:]
         self.node.attribute.extend(copies)
+
+    def add(self, what: str, values: list[int]) -> str:
+        """A new constant of whole numbers; its name."""
+        name = f"{self.node.output[0]}/{what}"
+        array = np.array(values, np.int64)
+        self.graph.initializer.append(numpy_helper.from_array(array, name))
+        return name
 
     def attribute(self, name: str, default: int) -> int:
         found = (held.i for held in self.node.attribute if held.name == name)
@@ -201,12 +210,18 @@ def _split(site: _Site) -> None:
 
 
 def _pad(site: _Site) -> None:
-    """Before, every axis was told. Only trailing inputs that say the same are struck."""
-    axes, shape = site.constant(3), site.shapes.get(site.node.input[0], [])
-    if len(site.node.input) > 3 and (
-        not site.node.input[3] or (axes is not None and axes == list(range(len(shape))))
-    ):
+    """Before, every axis was told."""
+    axes, pads = site.constant(3), site.constant(1)
+    rank = len(site.shapes.get(site.node.input[0], []))
+    if len(site.node.input) > 3 and not site.node.input[3]:
         del site.node.input[3:]
+    elif axes and pads and rank:
+        whole = [0] * (2 * rank)
+        for place, axis in enumerate(axes):
+            whole[axis % rank] = pads[place]
+            whole[rank + axis % rank] = pads[len(axes) + place]
+        del site.node.input[3:]
+        site.node.input[1] = site.add("pads", whole)
 
 
 def _resize(site: _Site) -> None:

@@ -191,12 +191,15 @@ class _Writer:
 
     def _dequantized(self, name: str, half: bool) -> str:
         """An activation behind its pair of Q and DQ, which all that read it in int8 share."""
+        if half and not self._target.half_scales:
+            return self._half(self._dequantized(name, False))
         scale, typed = self._scale(name), half and self._manner is Manner.STRONG
         if f"{name}/int8" not in self._made:
             self._made.add(f"{name}/int8")
-            source = self._halves.get(name) == name and self._manner is Manner.STRONG
-            ends = [self._scaled(name, scale.scale, source), self._zero(f"{name}/zero", 0)]
-            self._parts.node("QuantizeLinear", [name, *ends], f"{name}/int8")
+            source = name if self._target.half_scales else self._float(name)
+            in_half = self._halves.get(source) == source and self._manner is Manner.STRONG
+            ends = [self._scaled(name, scale.scale, in_half), self._zero(f"{name}/zero", 0)]
+            self._parts.node("QuantizeLinear", [source, *ends], f"{name}/int8")
         made = f"{name}/int8/{'half' if typed else 'float'}"
         if made not in self._made:
             self._made.add(made)

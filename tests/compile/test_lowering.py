@@ -1,0 +1,116 @@
+"""Ways down into older operator sets, as the engines of older JetPacks want it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from yardarm.compile.normalising import lowering
+from yardarm.compile.normalising.normalise import normalise
+from yardarm.compile.session import Engine
+from yardarm.compile.sources import importing
+from yardarm.errors import Unsupported
+
+X = np.random.default_rng(1).normal(0, 1, (2, 6, 8, 8)).astype(np.float32)
+
+
+def model(
+    op: str, opset: int, held: dict[str, np.ndarray], outputs: int = 1, **how: object
+) -> ModelProto:
+    """One operator, and a sum with what it gets, so that names are shared."""
+    made = [f"o{number}" for number in range(outputs)]
+    node = helper.make_node(op, ["x", *held], made, "node", **how)
+    if "" in held:
+        held = {name: values for name, values in held.items() if name}
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["x0"], ["x"], "before"), node],
+        "g",
+        [helper.make_tensor_value_info("x0", TensorProto.FLOAT, [2, 6, 8, 8])],
+        [helper.make_empty_tensor_value_info(name) for name in made],
+        [numpy_helper.from_array(values, name) for name, values in held.items()],
+    )
+    for value in graph.output:
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+
+
+def whole(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+SIX = np.linspace(0.5, 1.5, 6).astype(np.float32)
+CASES = {
+    "reduction": (model("ReduceMax", 18, {"axes": whole(2, 3)}), "ReduceMax"),
+    "reduction of everything": (model("ReduceMean", 18, {}, keepdims=0), "ReduceMean"),
+    "even split": (model("Split", 18, {}, 3, axis=1, num_outputs=3), "Split"),
+    "split by lengths": (model("Split", 18, {"parts": whole(2, 4)}, 2, axis=1), "Split"),
+    "pad": (model("Pad", 18, {"pads": whole(0, 0, 1, 1, 0, 0, 1, 1)}), "Pad"),
+    "pad of some axes": (
+        model("Pad", 18, {"pads": whole(1, 2, 3, 4), "v": np.float32(2), "axes": whole(3, 2)}),
+        "Pad",
+    ),
+    "gelu": (model("Gelu", 20, {}), "Erf"),
+    "gelu by tanh": (model("Gelu", 20, {}, approximate="tanh"), "Tanh"),
+    "mish": (model("Mish", 18, {}), "Softplus"),
+    "group norm": (
+        model("GroupNormalization", 21, {"s": SIX, "b": -SIX}, num_groups=3),
+        "Sqrt",
+    ),
+    "average pool": (model("AveragePool", 22, {}, kernel_shape=[2, 2]), "AveragePool"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("newer", "op"), CASES.values(), ids=CASES)
+def test_what_newer_sets_say_otherwise_is_written_as_before(newer: ModelProto, op: str) -> None:
+    made = normalise(newer, 13, 17, {"x0": X})
+    assert importing.opset(made) == 17
+    assert op in {node.op_type for node in made.graph.node}
+    for name, values in Engine(newer).run({"x0": X}).items():
+        np.testing.assert_allclose(Engine(made).run({"x0": X})[name], values, atol=2e-6)
+
+
+def test_what_has_no_way_down_is_told() -> None:
+    uneven = model("Split", 18, {}, 4, axis=1, num_outputs=4)  # 2, 2, 2 and nothing
+    with pytest.raises(Unsupported, match="18 to 17"):
+        normalise(uneven, 13, 17, {"x0": X})
+
+
+def layer_norm() -> ModelProto:
+    held = {"s": np.ones(8, np.float32), "b": np.zeros(8, np.float32)}
+    return model("LayerNormalization", 17, held, axis=-1)
+
+
+def test_an_operator_that_the_target_lacks_is_spelled_out() -> None:
+    newer = layer_norm()
+    words = "Neg ReduceMean Sub Mul Add Sqrt Div Flatten Reshape Shape Concat Slice Cast Size"
+    had = set(words.split())
+    made = normalise(newer, 13, 17, {"x0": X}, operators=frozenset(had))
+    assert "LayerNormalization" not in {node.op_type for node in made.graph.node}
+    np.testing.assert_allclose(
+        Engine(made).run({"x0": X})["o0"], Engine(newer).run({"x0": X})["o0"], atol=2e-6
+    )
+    kept = normalise(newer, 13, 17, {"x0": X}, operators=frozenset({*had, "LayerNormalization"}))
+    assert "LayerNormalization" in {node.op_type for node in kept.graph.node}
+
+
+def test_two_of_a_kind_share_no_names() -> None:
+    newer = layer_norm()
+    second = newer.graph.node.add()
+    second.CopyFrom(newer.graph.node[1])
+    second.name, second.input[0], second.output[0] = "again", "o0", "o1"
+    newer.graph.output[0].name = "o1"
+    spelled = lowering.spelled_out(newer, lambda op: op == "LayerNormalization", 17)
+    made = [name for node in spelled.graph.node for name in node.output]
+    assert len(made) == len(set(made))
+    np.testing.assert_allclose(
+        Engine(spelled).run({"x0": X})["o1"], Engine(newer).run({"x0": X})["o1"], atol=2e-6
+    )
+
+
+def test_only_what_onnx_defines_by_others_counts_as_defined() -> None:
+    assert lowering.defined("LayerNormalization")
+    assert lowering.defined("Gelu")
+    assert not lowering.defined("Conv")
+    assert not lowering.defined("Compress")
+    assert not lowering.defined("NobodyKnowsThis")
