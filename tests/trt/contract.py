@@ -1,7 +1,7 @@
 """Does source code use only what TensorRT's API of some versions has? Its syntax tree is walked.
 
-The code keeps to names: `NAMES` are always objects of these classes, but for arguments that are
-annotated as something of ours. What calls and properties
+The code keeps to names: `NAMES` are always objects of these classes, but for what is imported,
+and arguments that are annotated as something of ours. What calls and properties
 return is inferred from the surface, and a comparison of `version` with a tuple narrows the
 versions that a branch is for. What can't be told is not judged, but a method of TensorRT on an
 object of unknown class is a finding: it would go unchecked.
@@ -53,16 +53,23 @@ def check(
     for node in tree.body:
         chosen = only.get(node.name, apis) if isinstance(node, ast.ClassDef) else apis
         for api in chosen:
-            walker = Walker(api, names)
+            walker = Walker(api, names, _imported(tree))
             walker.visit(node)
             found += walker.found
     return sorted(set(found))
 
 
+def _imported(tree: ast.Module) -> set[str]:
+    """Names at the top of the module that are modules and objects of ours."""
+    imports = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    return {item.asname or item.name for node in imports for item in node.names}
+
+
 def used(source: str, api: Api) -> set[str]:
     """What the source uses of the API, as `Class.attribute`."""
-    walker = Walker(api, set())
-    walker.visit(ast.parse(source))
+    tree = ast.parse(source)
+    walker = Walker(api, set(), _imported(tree))
+    walker.visit(tree)
     return walker.used
 
 
@@ -76,12 +83,12 @@ def _methods(api: Api) -> Iterator[str]:
 class Walker(ast.NodeVisitor):
     """One surface, one top-level statement."""
 
-    def __init__(self, api: Api, names: set[str]) -> None:
+    def __init__(self, api: Api, names: set[str], imported: set[str]) -> None:
         self.api = api
         self.names = names
         self.found: list[Finding] = []
         self.used: set[str] = set()
-        self.locals: dict[str, Value | None] = {}
+        self.locals: dict[str, Value | None] = dict.fromkeys(imported, OURS)
 
     def report(self, node: ast.AST, what: str) -> None:
         self.found.append(Finding(getattr(node, "lineno", 0), self.api.name, what))

@@ -236,7 +236,10 @@ def test_right_code_passes(name: str) -> None:
     assert check(RIGHT, apis(name)) == []
 
 
-def test_what_is_annotated_as_ours_is_not_tensorrts() -> None:
+def test_what_is_imported_or_annotated_is_ours() -> None:
+    imported = "from yardarm_runtime.tensorrt import builder\n\n"
+    assert check(imported + "def use():\n    builder.check(1)\n", apis("10.3")) == []
+    assert check("def use():\n    builder.check(1)\n", apis("10.3")) != []
     source = "def use(tensor: {0}):\n    return tensor.least\n"
     assert check(source.format("Tensor"), apis("10.3")) == []
     assert check(source.format("Any"), apis("10.3")) != []

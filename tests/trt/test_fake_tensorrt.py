@@ -167,6 +167,26 @@ def test_bindings_by_number(name: str, device: Device) -> None:
     assert np.array_equal(device.get(places[1], X.shape, X.dtype), np.maximum(X, 0))
 
 
+def test_the_plan_tells_what_it_was_built_with() -> None:
+    trt = fakes.tensorrt("8.6")
+    log = Log(trt)
+    builder, network, _ = parsed(trt, log, model())
+    config = configured(trt, builder)
+    config.set_flag(trt.BuilderFlag.FP16)
+    config.clear_flag(trt.BuilderFlag.TF32)
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 1 << 20)
+    layer = network.get_layer(0)
+    assert (layer.name, layer.num_outputs, layer.get_output(0).dtype.name) == (
+        "the node",
+        1,
+        "FLOAT",
+    )
+    layer.precision = trt.DataType.FLOAT
+    header = fakes.header(builder.build_serialized_network(network, config))
+    assert (header.flags, header.float32, header.workspace) == (["FP16"], ["the node"], 1 << 20)
+    assert header.profiles == [{"x": [[1, 3], [4, 3], [4, 3]]}] and not header.strongly_typed
+
+
 def test_8_narrows_int64_and_10_keeps_it() -> None:
     kinds = {}
     for name in ("8.6", "10.3"):

@@ -59,8 +59,8 @@ def build(
             memory does not suffice; the options are for another generation.
     """
     begun = time.monotonic()
+    check(trt, options)
     generation = generation_of(trt)
-    _check(trt, generation, options)
     journal = Journal(_nothing if generation.tells_phases else lambda line: _line(progress, line))
     logger = logger_for(trt, journal)
     builder = trt.Builder(logger)
@@ -85,7 +85,9 @@ def build(
     return Built(memoryview(serialized), _measured(config), notes, time.monotonic() - begun)
 
 
-def _check(trt: Any, generation: Generation, options: Options) -> None:
+def check(trt: Any, options: Options) -> None:
+    """Raises Problem where the options are for another generation of TensorRT."""
+    generation = generation_of(trt)
     if options.strongly_typed != generation.strongly_typed:
         raise Problem(
             "the bundle was compiled for TensorRT %s, this is %s: compile it again for the "

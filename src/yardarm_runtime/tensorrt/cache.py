@@ -87,7 +87,14 @@ class Cache:
         return record.key == key and record.size == size
 
     def keep(self, key: Key, history: Dict[str, Any]) -> Record:
-        """What grew in `partial` becomes the engine of that key. Raises OSError."""
+        """What grew in `partial` becomes the engine of that key. Raises Problem where that
+        can't be written."""
+        try:
+            return self._keep(key, history)
+        except OSError as error:
+            raise Problem("the engine can't be kept in %s: %s" % (self.root, error)) from None
+
+    def _keep(self, key: Key, history: Dict[str, Any]) -> Record:
         partial, folder = self.partial(key), self.folder(key)
         plan = os.path.join(partial, engines.PLAN)
         record = Record(key, engines.of_file(plan), os.stat(plan).st_size)
@@ -125,10 +132,13 @@ class Cache:
     @contextmanager
     def building(self, key: Key, progress: Callable[[str, int, int], None]) -> Iterator[str]:
         """The empty folder in which the engine of that key may grow, removed afterwards unless
-        it was kept. One process at a time: another one waits, and says so. Raises OSError."""
-        os.makedirs(self.root, exist_ok=True)
+        it was kept. One process at a time: another one waits, and says so.
+
+        Raises:
+            Problem: the folder can't be written.
+        """
         while True:
-            with _lock(os.path.join(self.root, LOCK)) as ours:
+            with self._lock() as ours:
                 if ours:
                     try:
                         yield self._fresh(key)
@@ -138,23 +148,30 @@ class Cache:
             progress(WAITING, 0, 0)
             time.sleep(LOOK_S)
 
+    @contextmanager
+    def _lock(self) -> Iterator[bool]:
+        """Whether the lock could be had at once. The kernel takes it back from who is killed."""
+        try:
+            os.makedirs(self.root, exist_ok=True)
+            stream = open(os.path.join(self.root, LOCK), "ab")
+        except OSError as error:
+            raise Problem(
+                "the engine is not there, and %s can't be written to build it: %s"
+                % (self.root, error.strerror)
+            ) from None
+        with stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
     def _fresh(self, key: Key) -> str:
         partial = self.partial(key)
         shutil.rmtree(partial, ignore_errors=True)
         os.makedirs(partial)
         return partial
-
-
-@contextmanager
-def _lock(path: str) -> Iterator[bool]:
-    """Whether the lock could be had at once. The kernel takes it back from who is killed."""
-    with open(path, "ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _record(folder: str) -> Record:

@@ -18,7 +18,10 @@ from yardarm_runtime.problems import Problem
 HEARTBEAT_S = 2.0
 """Nobody waits longer than that for a sign of life."""
 
+LEAVE_S = 10.0
+
 TAIL = 2000
+"""Characters of a crash's last words."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -51,9 +54,10 @@ def work(request: Dict[str, Any], progress: Progress, limit_s: Optional[float]) 
         )
         try:
             answer = _follow(process, progress, limit_s)
+            code = _ended(process)
         finally:
             process.kill()
-            code = process.wait()
+            process.wait()
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - TAIL))
         last = errors.read().decode(errors="replace").strip()
     if "done" in answer:
@@ -61,6 +65,14 @@ def work(request: Dict[str, Any], progress: Progress, limit_s: Optional[float]) 
     if "problem" in answer:
         raise Problem(answer["problem"])
     raise Ended(_how(code, last))
+
+
+def _ended(process: "subprocess.Popen[bytes]") -> int:
+    """Its code; it has answered, and may take a while to give everything back."""
+    try:
+        return process.wait(LEAVE_S)
+    except subprocess.TimeoutExpired:
+        return 0
 
 
 def _follow(

@@ -80,9 +80,8 @@ class Eight:
         return [self._tensor(engine, index) for index in range(engine.num_bindings)]
 
     def _tensor(self, engine: Any, index: int) -> Tensor:
-        trt = self._trt
         name = engine.get_binding_name(index)
-        if engine.get_location(index) == trt.TensorLocation.HOST:
+        if engine.is_shape_binding(index):
             raise Problem("%r is a tensor of shapes, which is not supported" % name)
         dtype = dtype_of(name, engine.get_binding_dtype(index))
         shape = shape_of(engine.get_binding_shape(index))

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 from yardarm_runtime import device, manifest
 from yardarm_runtime.cuda import Cuda
 from yardarm_runtime.problems import Problem
-from yardarm_runtime.tensorrt import child, key, options
+from yardarm_runtime.tensorrt import builder, child, key, options
 from yardarm_runtime.tensorrt.cache import Cache, Stored, Unfit
 from yardarm_wire.engines import Key
 
@@ -28,6 +28,7 @@ class Ready(NamedTuple):
 def wanted(trt: Any, cuda: Cuda, bundle: str, device_file: Optional[str]) -> Key:
     """The key of the engine that the bundle needs here. Raises Problem."""
     wishes = options.of(manifest.read(bundle))
+    builder.check(trt, wishes)
     major, minor = cuda.capability()
     here = device.read(device_file)
     return key.of(bundle, wishes.digest, str(trt.__version__), major * 10 + minor, here)
@@ -37,8 +38,7 @@ def ensure(cache: Cache, wanted: Key, bundle: str, progress: Progress, force: bo
     """Find the engine of that key, or build it, have it answer once and keep it.
 
     Raises:
-        Problem: it can't be built, or crashes when it answers; then nothing is kept.
-        OSError: the folder of the engines can't be written.
+        Problem: it can't be built or kept, or crashes when it answers; then nothing is kept.
     """
     found = None if force else _found(cache, wanted, progress)
     if found:

@@ -11,6 +11,8 @@ In one process, with the module injected:
     trt = fakes.tensorrt("10.3")            # "8.4", "8.5", "8.6", "10.3", "10.13", "10.16", "11.4"
     fakes.calls(trt)                        # ["Builder.__init__", "Builder.create_network", …]
 
+    fakes.header(plan)                      # what a plan was built with: flags, profiles, pool …
+
 In processes of their own, where `import tensorrt`, `import pycuda.driver` and libcudart are found:
 
     site = fakes.site(tmp_path, "10.3")     # pycuda=True adds that
@@ -44,6 +46,7 @@ from __future__ import annotations
 from trt.fakes.cudart import Library, library
 from trt.fakes.installed import Site, site
 from trt.fakes.module import calls, tensorrt
+from trt.fakes.plan import header
 from trt.fakes.pycuda import pycuda_driver
 
-__all__ = ["Library", "Site", "calls", "library", "pycuda_driver", "site", "tensorrt"]
+__all__ = ["Library", "Site", "calls", "header", "library", "pycuda_driver", "site", "tensorrt"]

@@ -64,6 +64,9 @@ class Builder(Held):
             [dict(profile._shapes) for profile in config._profiles],
             sorted(flag.name for flag in config._flags),
             network._strongly_typed,
+            [layer.name for layer in network._layers if layer._is_float32()],
+            config._pools.get(self._trt.MemoryPoolType.WORKSPACE, 0),
+            config._values["builder_optimization_level"],
         )
         return memory(self._trt, plan.write(header, network._graph.data))
 
@@ -189,7 +192,8 @@ class ILayer(Held):
     def _begin(self, node: Any, number: int) -> None:
         self._values.update(name=node.name, metadata=f"[ONNX Layer: {node.name}]")
         self._values.update(precision=self._trt.DataType.FLOAT, precision_is_set=False)
-        self._values.update(num_inputs=1, num_outputs=1)
+        self._tensors = [new(self, "ITensor", port, False) for port in node.outputs]
+        self._values["num_outputs"] = len(self._tensors)
         self._output_types: dict[int, Any] = {}
 
     precision = property(
@@ -198,6 +202,13 @@ class ILayer(Held):
 
     def _set_precision(self, value: Any) -> None:
         self._values.update(precision=value, precision_is_set=True)
+
+    def _is_float32(self) -> bool:
+        kinds = self._trt.DataType
+        return self._values["precision_is_set"] and self._values["precision"] == kinds.FLOAT
+
+    def get_output(self, index: int) -> Any:
+        return self._tensors[index] if 0 <= index < len(self._tensors) else None
 
     def reset_precision(self) -> None:
         self._values["precision_is_set"] = False

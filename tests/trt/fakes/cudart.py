@@ -28,7 +28,7 @@ class Library:
         self.functions = ctypes.CDLL(str(path))
         self.functions.fake_holds.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         self.functions.fake_enqueue.argtypes = [ctypes.c_void_p, _RUN, ctypes.c_void_p]
-        self._kept: list[object] = []
+        self._waiting: list[tuple[object, list[bool]]] = []
         Library.current = self
 
     def left(self) -> dict[str, int]:
@@ -44,7 +44,10 @@ class Library:
     def enqueue(self, stream: int, work: Callable[[], None]) -> bool:
         """`work` once the stream gets there; False: there is no such stream."""
 
+        done: list[bool] = []
+
         def run(_: object) -> int:
+            done.append(True)
             try:
                 work()
             except Exception:  # noqa: BLE001 - it can't pass through C
@@ -52,8 +55,9 @@ class Library:
                 return LAUNCH_FAILED
             return 0
 
-        kept = _RUN(run)
-        self._kept.append(kept)
+        kept = _RUN(run)  # C holds no reference to it
+        self._waiting = [item for item in self._waiting if not item[1]]
+        self._waiting.append((kept, done))
         return not self.functions.fake_enqueue(stream, kept, None)
 
     def finish(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+import onnx.shape_inference
 import onnxruntime
 
 # TensorRT's DataType by ONNX's element type; 8.x narrows what it doesn't have.
@@ -61,6 +62,7 @@ class Node(NamedTuple):
     name: str
     operator: str
     domain: str
+    outputs: tuple[Port, ...]
 
 
 class Graph:
@@ -77,8 +79,15 @@ class Graph:
         constants = {item.name for item in graph.initializer}
         self.inputs = [_port(item) for item in graph.input if item.name not in constants]
         self.outputs = [_port(item) for item in graph.output]
+        kinds = _kinds(self.model)
         self.nodes = [
-            Node(item.name or item.output[0], item.op_type, item.domain) for item in graph.node
+            Node(
+                item.name or item.output[0],
+                item.op_type,
+                item.domain,
+                tuple(Port(name, kinds.get(name, "FLOAT"), ()) for name in item.output if name),
+            )
+            for item in graph.node
         ]
 
     @property
@@ -107,6 +116,13 @@ class Graph:
         """Of the outputs, for inputs of these shapes."""
         feeds = {port.name: np.ones(shapes[port.name], NUMPY[port.dtype]) for port in self.inputs}
         return {name: array.shape for name, array in self.run(feeds).items()}
+
+
+def _kinds(model: Any) -> dict[str, str]:
+    """Types of the tensors inside, where onnx can tell."""
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    told = {item.name: item.type.tensor_type.elem_type for item in graph.value_info}
+    return {name: TYPES[kind] for name, kind in told.items() if kind in TYPES}
 
 
 def _port(item: Any) -> Port:

@@ -14,13 +14,17 @@ _SIZES = struct.Struct("<8sII")
 
 @dataclass(frozen=True)
 class Header:
-    """What the plan is bound to, and what it was built with."""
+    """What the plan is bound to, and what it was built with: `flags` of the builder, the names
+    of layers that were told to be float32, and the limit of the workspace in bytes."""
 
     tensorrt: str
     sm: int
     profiles: list[dict[str, list[list[int]]]]
     flags: list[str]
     strongly_typed: bool
+    float32: list[str]
+    workspace: int
+    optimization_level: int
 
 
 class Foreign(Exception):
@@ -43,3 +47,8 @@ def read(data: bytes) -> tuple[Header, bytes]:
         raise Foreign("Serialization assertion plan->header.magicTag == kPLAN_MAGIC_TAG failed.")
     described: dict[str, Any] = json.loads(body[:length])
     return Header(**described), body[length:]
+
+
+def header(data: bytes) -> Header:
+    """Of a plan that the fake built. Raises Foreign."""
+    return read(bytes(data))[0]

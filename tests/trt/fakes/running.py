@@ -103,6 +103,9 @@ class ICudaEngine(Held):
     def get_tensor_location(self, name: str) -> Any:
         return self._trt.TensorLocation.DEVICE
 
+    def get_location(self, index: Any = None, name: Any = None) -> Any:
+        return self._trt.TensorLocation.DEVICE
+
     def get_tensor_profile_shape(self, name: str, profile_index: int) -> Any:
         return self._profile_shape(profile_index, self._port(name))
 

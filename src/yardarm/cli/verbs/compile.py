@@ -76,10 +76,15 @@ def compile_model(
     if check:
         _checked(model, project, profile, jetpack, as_json)
         return
-    if model or jetpack:
+    if model:
         raise UsageError(
-            f"{'a model file alone' if model else '--jetpack'} goes with --check",
-            hint="add --check, or name the model in yardarm.toml to compile it",
+            "a model file alone can be checked, not compiled",
+            hint="add --check, or name it in a project's yardarm.toml",
+        )
+    if jetpack:
+        raise UsageError(
+            "--jetpack goes with --check",
+            hint="to compile for it, set `jetpack` under [tensorrt] in yardarm.toml",
         )
     limit = memory_limit * 1_000_000 if memory_limit else None
     if explain or on:
