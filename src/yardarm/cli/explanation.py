@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 
 DEPARTURES, COSTS, ISLANDS = 12, 10, 4
 NAME = 24
+UNTIMED = (
+    "No operator is timed: TensorRT runs on the device alone. onnxruntime on a CPU computes "
+    "float16 in float32, so that what int8 changes is seen above, and little of float16."
+)
 
 
 def page(explanation: Explanation, manifest: Mapping[str, Any]) -> str:
     """About fifty lines of at most 80 columns."""
-    costs = explanation.operators.profile.costs
+    operators = explanation.operators
+    costs = operators.profile.costs if operators else ()
     forms = {name: cost.runs for cost in costs for name in cost.nodes}
     forms |= {node["name"]: node["precision"] for node in manifest["nodes"]}
-    parts = [*_departures(explanation, forms), "", *_operators(explanation.operators)]
-    return "\n".join(parts) + "\n"
+    timed = _operators(operators) if operators else _wrapped(UNTIMED)
+    return "\n".join([*_departures(explanation, forms), "", *timed]) + "\n"
 
 
 def _departures(explanation: Explanation, forms: Mapping[str, str]) -> Iterator[str]:

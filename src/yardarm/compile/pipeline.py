@@ -36,7 +36,7 @@ from yardarm.compile.sources.opening import Imported, is_torch, open_source
 from yardarm.compile.target import for_target, jetpack, normalised, runs_tensorrt
 from yardarm.compile.verify import check_alike, golden
 from yardarm.digest import Digest, of_json, short
-from yardarm.errors import InvalidInput
+from yardarm.errors import InvalidInput, Unsupported
 from yardarm.events import Note, Sink, step
 from yardarm.profiles import Profile
 from yardarm.project import Project
@@ -88,6 +88,12 @@ def compiled(
         VerificationFailed: the model doesn't survive a step; which one is said.
     """
     profile = for_target(project, profile)
+    if probe and runs_tensorrt(profile):
+        raise Unsupported(
+            "mixes for TensorRT can't be timed on a device yet",
+            where=probe.name,
+            hint="leave --on out; `yardarm bench` times what was deployed",
+        )
     sources = _sources(project, profile, sink)
     key = of_json(_inputs(project, profile, sources.digests, probe))
     known, latency_ms = _recorded(store, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -134,7 +135,8 @@ def _explained(
             done = flow.explain_project(project, profile, sink, output=output, memory_limit=limit)
     body = _body(done.made) | {"explanation": done.explanation.to_json()}
     page = explanation.page(done.explanation, done.made.bundle.manifest)
-    emulated = done.explanation.operators.emulated
+    operators = done.explanation.operators
+    emulated = operators is not None and operators.emulated
     text = f"{_text(done.made, output, emulated=emulated)}\n\n{page}"
     console.show(body, as_json=as_json, text=text)
 
@@ -165,6 +167,7 @@ def _text(made: Compiled, output: Path | None, *, emulated: bool = False) -> str
     lines = [
         console.table(["", accuracy["metric"], "95 % interval", "model"], rows).rstrip(),
         f"over {accuracy['after']['samples']:,} samples",
+        *_measured(manifest),
         "",
         *_mix(manifest["search"]),
         *_times(made.latency_ms, emulated),
@@ -172,6 +175,15 @@ def _text(made: Compiled, output: Path | None, *, emulated: bool = False) -> str
         f"bundle {made.bundle.digest}",
     ]
     return "\n".join([*lines, *([f"files  {output}"] if output else [])])
+
+
+def _measured(manifest: Mapping[str, Any]) -> list[str]:
+    """What the figures are of, where the device's engine is not here."""
+    if "tensorrt" not in manifest:
+        return []
+    text = f"measured {manifest['accuracy']['measured']}"
+    built = f"the device builds the engine with TensorRT {manifest['tensorrt']['version']}"
+    return [*textwrap.wrap(text, 80), built]
 
 
 def _mix(search: dict[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ from yardarm.compile.explaining.profiling import Profile, Side, profile
 from yardarm.compile.explaining.verdict import verdict
 from yardarm.compile.sources import importing
 from yardarm.compile.sources.opening import open_source
-from yardarm.compile.target import for_target, normalised
+from yardarm.compile.target import for_target, normalised, runs_tensorrt
 from yardarm.datasets import Dataset
 from yardarm.events import Sink, step
 from yardarm.profiles import Profile as DeviceProfile
@@ -62,13 +62,18 @@ class Operators:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Both views of one bundle."""
+    """Both views of one bundle.
+
+    Attributes:
+        operators: None for TensorRT: it is not here, and what onnxruntime takes tells nothing.
+    """
 
     difference: Difference
-    operators: Operators
+    operators: Operators | None
 
     def to_json(self) -> dict[str, Any]:
-        return {"difference": self.difference.to_json(), "operators": self.operators.to_json()}
+        told = {"difference": self.difference.to_json()}
+        return told | ({"operators": self.operators.to_json()} if self.operators else {})
 
 
 def explain(
@@ -97,6 +102,8 @@ def explain(
     with step(sink, "difference", "compare layer by layer") as running:
         found = difference(original, written, dataset, running, names=names)
         running.detail = f"{len(found.nodes)} tensors over {found.samples} samples"
+    if runs_tensorrt(target):
+        return Explanation(found, None)
     with step(sink, "operators", "time the operators") as running:
         models = original, written
         times = _asked(models, probe) if probe else _timed(models, dataset)
