@@ -104,7 +104,6 @@ elif "build" in sys.argv:
     assert shown("engines")[0] == "rw"
     build()
 elif "selftest" in sys.argv:
-    print(json.dumps({"phase": "time", "done": 1, "total": 1}))
     told = {"ok": "wrong" not in BEHAVIOUR, "device": option("--device"), "argv": sys.argv[-6:]}
     os.mkdir(os.path.join(option("--engines"), "thrown-away"))
     print(json.dumps(told))

@@ -180,6 +180,14 @@ def test_integers_are_narrowed_before_tensorrt_9_only() -> None:
     assert not named(on_orin(added(1 << 40), "6.2"), "int64")
 
 
+def test_integers_of_64_bits_are_listed_as_those_of_32_before_tensorrt_9() -> None:
+    assert not on_orin(added(5), "5.1").findings
+
+
+def test_int4_weights_may_stand_alone() -> None:
+    assert not checked(int4(), "jetson-agx-thor", "7.2").findings
+
+
 def test_int4_needs_a_new_tensorrt_and_operator_set() -> None:
     assert not on_orin(int4(), "5.1", imported=True).ready
     old = int4()

@@ -17,15 +17,16 @@ from yardarm_runtime.tensorrt.builder import Built, build
 from yardarm_runtime.tensorrt.options import Options, Profile
 
 SM = 86
+PLAIN = Options()
 ANY_BATCH = {"x": Profile((1, 3, 8, 8), (2, 3, 8, 8), (4, 3, 8, 8))}
 FIXED = Profile((1, 3, 8, 8), (1, 3, 8, 8), (1, 3, 8, 8))
 
 
-def built(data: bytes, options: Options = Options(), **wishes: Any) -> Built:
+def built(data: bytes, options: Options = PLAIN, **wishes: Any) -> Built:
     return build(tensorrt_rtx, data, options, **{"sm": SM, **wishes})
 
 
-def refused(data: bytes, options: Options = Options(), **wishes: Any) -> str:
+def refused(data: bytes, options: Options = PLAIN, **wishes: Any) -> str:
     with pytest.raises(Problem) as caught:
         built(data, options, **wishes)
     return str(caught.value)

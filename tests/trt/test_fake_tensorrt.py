@@ -211,6 +211,8 @@ def test_what_the_surface_lacks_is_not_there() -> None:
         builder.create_network(flag=1)
     with pytest.raises(TypeError, match="incompatible"):
         builder.create_network("1")
+    with pytest.raises(TypeError, match="incompatible"):
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE)
     with pytest.raises(TypeError, match="No constructor"):
         trt.IBuilderConfig()
     with pytest.raises(TypeError):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import shlex
-import zipfile
 from dataclasses import dataclass
-from importlib import resources
-from importlib.resources.abc import Traversable
 
+from yardarm.deploy.zipped import zipped
 from yardarm.digest import Digest, of_bytes
 from yardarm.errors import Refused, VerificationFailed
 from yardarm.remote import Connection
@@ -16,7 +13,6 @@ from yardarm.remote import Connection
 ROOT = "/var/lib/yardarm"
 PACKAGES = ("yardarm_agent", "yardarm_wire")
 ENTRY = b"import sys\nfrom yardarm_agent.__main__ import main\nsys.exit(main(sys.argv[1:]))\n"
-EPOCH = (1980, 1, 1, 0, 0, 0)
 OLDEST_PYTHON = (3, 8)
 
 
@@ -31,31 +27,7 @@ class AgentPlacement:
 
 def archive() -> bytes:
     """agent.pyz: the sources of agent and wire in a zip with fixed order and times."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as target:
-        _add(target, "__main__.py", ENTRY)
-        for package in PACKAGES:
-            for name, data in _sources(resources.files(package), package):
-                _add(target, name, data)
-    return buffer.getvalue()
-
-
-def _add(target: zipfile.ZipFile, name: str, data: bytes) -> None:
-    info = zipfile.ZipInfo(name, EPOCH)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    info.external_attr = 0o644 << 16
-    target.writestr(info, data)
-
-
-def _sources(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
-    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
-        name = f"{prefix}/{entry.name}"
-        if entry.is_dir():
-            found += _sources(entry, name)
-        elif entry.name.endswith(".py"):
-            found.append((name, entry.read_bytes()))
-    return found
+    return zipped(PACKAGES, {"__main__.py": ENTRY})
 
 
 def place(connection: Connection, root: str = ROOT) -> AgentPlacement:

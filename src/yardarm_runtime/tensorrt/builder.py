@@ -78,11 +78,13 @@ def build(
     pool = options.workspace_mb * MIB if workspace is None else workspace
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, pool)
     _add_profile(builder, config, network, options)
-    notes += _reuse(config, timing)
+    if generation.keeps_timings:
+        notes += _reuse(config, timing)
     held = generation.watch(config, progress)
     serialized = _serialized(builder, network, config, journal, pool)
     del held
-    return Built(memoryview(serialized), _measured(config), notes, time.monotonic() - begun)
+    measured = _measured(config) if generation.keeps_timings else b""
+    return Built(memoryview(serialized), measured, notes, time.monotonic() - begun)
 
 
 def check(trt: Any, options: Options) -> None:

@@ -20,6 +20,7 @@ from yardarm_runtime.tensorrt.options import Options
 class Eight:
     strongly_typed = False
     tells_phases = False
+    keeps_timings = True
 
     def __init__(self, trt: Any, version: Tuple[int, ...]) -> None:
         self._trt = trt

@@ -17,6 +17,8 @@ class Rtx(Eleven):
     """TensorRT for desktop GPUs. It builds ahead of time, so its parser and its builder also
     run where there is no GPU at all."""
 
+    keeps_timings = False
+
     def target(self, config: Any, sm: Optional[int]) -> None:
         trt = self._trt
         if sm is None:

@@ -45,6 +45,9 @@ class Generation(Protocol):
     tells_phases: bool
     """Whether a build tells its phases; else only its log shows that it goes on."""
 
+    keeps_timings: bool
+    """Whether a timing cache is of use to it."""
+
     def network(self, builder: Any) -> Any:
         """An empty network."""
 

@@ -20,6 +20,7 @@ from yardarm_runtime.tensorrt.options import Options
 class Ten:
     strongly_typed = True
     tells_phases = True
+    keeps_timings = True
 
     def __init__(self, trt: Any) -> None:
         self._trt = trt

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -72,11 +74,19 @@ def library(folder: Path) -> Library:
 def compile_into(folder: Path) -> Path:
     """The path of `libcudart.so`; the other names are links to it."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = compiled(HERE / "cudart.c", folder / NAMES[0])
+    path = folder / NAMES[0]
+    path.unlink(missing_ok=True)  # a file of its own: who has it loaded keeps the old one
+    path.write_bytes(_binary())
     for name in NAMES[1:]:
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(path.name)
     return path
+
+
+@functools.cache
+def _binary() -> bytes:
+    with tempfile.TemporaryDirectory() as work:
+        return compiled(HERE / "cudart.c", Path(work) / NAMES[0]).read_bytes()
 
 
 def loaded() -> Library:

@@ -125,7 +125,7 @@ class _Owned:
         _call(self._free, ctypes.c_void_p(handle))
 
     def __del__(self) -> None:
-        if self._handle:
+        if getattr(self, "_handle", 0):
             self.free()
 
 
