@@ -42,10 +42,12 @@ def test_a_fixed_batch_stays(tmp_path: Path) -> None:
 
 
 def test_samples_of_unequal_length_tell_the_bounds(tmp_path: Path) -> None:
-    (tmp_path / "data" / "x").mkdir(parents=True)
-    for number, length in enumerate([4, 9, 9, 30]):
-        np.save(tmp_path / "data" / "x" / f"{number}.npy", np.zeros((length, 2), np.float32))
-    sets = [open_dataset(tmp_path / "data", Layout(0))]
+    (tmp_path / "uneven.py").write_text(
+        "import numpy as np\n"
+        "def samples():\n"
+        "    return [{'x': np.zeros((n, 2), np.float32)} for n in (4, 9, 9, 30)]\n"
+    )
+    sets = [open_dataset(tmp_path / "uneven:samples", Layout(0))]
     found = optimisation_profiles(USUAL, [Tensor("x", FLOAT, (None, 2))], sets)
     assert found["x"] == {"min": [4, 2], "opt": [9, 2], "max": [30, 2]}
 
