@@ -12,7 +12,7 @@ import sys
 import tarfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,7 @@ class Device:
         deadline: float = 15,
         model: bytes = b"model",
         target: str = "onnxruntime",
+        files: Mapping[str, bytes] | None = None,
     ) -> Any:
         """The reply to `prepare` of a new release that behaves so, progress left out."""
         layer = io.BytesIO()
@@ -156,9 +157,9 @@ class Device:
         config = {"config": {"Env": [], "Entrypoint": ["program"]}, "is": behaviour}
         self._version += 1
         manifest = json.dumps({"target": target, "tensorrt": {"version": "10.3"}}).encode()
-        files = {
-            name: {"digest": self.put(data), "size": len(data)}
-            for name, data in (("model.onnx", model), ("manifest.json", manifest))
+        bundle = files or {"model.onnx": model, "manifest.json": manifest}
+        blobs = {
+            name: {"digest": self.put(data), "size": len(data)} for name, data in bundle.items()
         }
         release = {
             "schema": "yardarm.release/1", "project": "p", "device_classes": ["pi"],
@@ -169,7 +170,7 @@ class Device:
                     {"digest": self.put(layer.getvalue()), "size": len(layer.getvalue())}
                 ],
             },
-            "bundles": {"main": {"files": files}},
+            "bundles": {"main": {"files": blobs}},
             "run": {"mode": "serve", "port": self.port, "threads": 1},
             "health": {"deadline_s": deadline},
             "telemetry": {"interval": 5},

@@ -259,6 +259,29 @@ def added(number: int) -> ModelProto:
     return model([made], [value("x", [4], kind)], [value("y", [4], kind)], held)
 
 
+def scattered(reduction: str) -> ModelProto:
+    made = node("ScatterND", ["x", "i", "u"], ["y"], reduction=reduction)
+    held = [constant("i", np.array([[1]])), constant("u", np.ones((1, 4), np.float32))]
+    return model([made], [value("x", [4, 4])], [value("y", [4, 4])], held, opset=18)
+
+
+def summed(fed: bool) -> ModelProto:
+    """A sum along axes that are an input of the model, or a constant."""
+    made = node("ReduceSum", ["x", "axes"], ["y"], keepdims=1)
+    inputs = [value("x", [4, 4])]
+    if fed:
+        inputs.append(value("axes", [1], TensorProto.INT64))
+    held = [] if fed else [constant("axes", np.array([1]))]
+    return model([made], inputs, [value("y", [4, 1])], held)
+
+
+def normalised(outputs: Sequence[str]) -> ModelProto:
+    made = node("LayerNormalization", ["x", "g"], outputs)
+    held = [constant("g", np.ones(4, np.float32))]
+    shapes = [value("y", [4, 4]), value("mean", [4, 1])][: len(outputs)]
+    return model([made], [value("x", [4, 4])], shapes, held)
+
+
 def half_quantized(inner: bool) -> ModelProto:
     """A Conv whose input is quantized and whose weights are not, or neither."""
     made = quantized()
@@ -376,6 +399,9 @@ def cases() -> list[Case]:
         Case("int4", int4(block=16), int4(block=32), title="block"),
         Case("float8", small_float(e4m3, 19), quantized(opset=19), **orin6, title="device"),
         Case("float4", small_float(e2m1, 23), quantized(opset=19), **orin6, title="device"),
+        Case("setting", scattered("add"), scattered("none")),
+        Case("constant-input", summed(fed=True), summed(fed=False)),
+        Case("extra-output", normalised(["y", "mean"]), normalised(["y"])),
         Case("resize-antialias", resized(antialias=1), resized()),
         Case(
             "resize-coordinates",

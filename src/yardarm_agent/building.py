@@ -137,7 +137,8 @@ def wanted(layout: Layout, digest: str) -> Key:
 
 
 def build(layout: Layout, digest: str) -> Generator[Dict[str, Any], None, None]:
-    """Yield {"progress": the runtime's}, and at last {"engine": record, "cached", "built_s"}.
+    """Yield {"progress": the runtime's}, and at last {"engine": record, "cached", "built_s",
+    "notes"}.
 
     The build is ended when the caller stops listening (closes the generator); nothing
     half-done stays.
@@ -171,5 +172,5 @@ def _built(layout: Layout, asked: Key, last: Any) -> Dict[str, Any]:
         raise NotVerified("the build ended without the engine that was asked for")
     if not engines.whole(found):
         raise NotVerified("the engine that was built is damaged", found.record.engine)
-    told = {name: last.get(name) for name in ("cached", "built_s")}
+    told = {name: last.get(name) for name in ("cached", "built_s", "notes")}
     return dict(told, engine=found.record.to_json())

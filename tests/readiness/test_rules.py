@@ -13,6 +13,7 @@ from readiness_models import (
     Case,
     added,
     cases,
+    constant,
     dynamic,
     inside,
     int4,
@@ -20,6 +21,10 @@ from readiness_models import (
     one,
     quantized,
     small_float,
+    value,
+)
+from readiness_models import (
+    model as built,
 )
 from yardarm import profiles
 from yardarm.compile import readiness
@@ -182,6 +187,26 @@ def test_integers_are_narrowed_before_tensorrt_9_only() -> None:
 
 def test_integers_of_64_bits_are_listed_as_those_of_32_before_tensorrt_9() -> None:
     assert not on_orin(added(5), "5.1").findings
+
+
+def test_axes_that_follow_from_shapes_are_known() -> None:
+    nodes = [
+        node("Shape", ["x"], ["s"]),
+        node("Size", ["s"], ["n"]),
+        node("Sub", ["n", "one"], ["last"]),
+        node("Unsqueeze", ["last", "zero"], ["axes"]),
+        node("ReduceSum", ["x", "axes"], ["y"]),
+    ]
+    held = [constant("one", np.array(1)), constant("zero", np.array([0]))]
+    given = built(nodes, [value("x", [4, 4])], [value("y", [4, 1])], held)
+    assert on_orin(given).ready
+
+
+def test_axes_that_are_computed_from_what_is_fed_are_not() -> None:
+    nodes = [node("Neg", ["a"], ["axes"]), node("ReduceSum", ["x", "axes"], ["y"])]
+    inputs = [value("x", [4, 4]), value("a", [1], TensorProto.INT64)]
+    given = built(nodes, inputs, [value("y", [4, 1])])
+    assert named(on_orin(given), "constant-input")
 
 
 def test_int4_weights_may_stand_alone() -> None:

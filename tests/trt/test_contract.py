@@ -84,6 +84,18 @@ def test_tensorrt_is_imported_in_one_place(repository: Path) -> None:
     assert where == ["tensorrt/__init__.py"]
 
 
+def test_tensorrt_is_used_in_one_folder(repository: Path) -> None:
+    runtime = repository / "src" / "yardarm_runtime"
+    outside = [file for file in runtime.rglob("*.py") if runtime / "tensorrt" not in file.parents]
+    strays = [
+        f"{file.name}:{node.lineno}"
+        for file in outside
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "trt"
+    ]
+    assert outside and not strays
+
+
 def imported(file: Path) -> list[str]:
     nodes = list(ast.walk(ast.parse(file.read_text())))
     plain = [item.name for node in nodes if isinstance(node, ast.Import) for item in node.names]

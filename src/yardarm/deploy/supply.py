@@ -145,6 +145,8 @@ def _build(session: Session, release: Release, wanted: Wanted, sink: Sink) -> Su
                 running.advance(progress["done"], progress["total"] or 1, progress["phase"])
         record = Record.from_json(frame.header["engine"])
         seconds = float(frame.header["built_s"] or 0.0)
+        for note in frame.header.get("notes") or []:
+            running.note(note)
         running.detail = f"{record.size / 1e6:.1f} MB, {told(record.key)}"
     sink(Note(f"for devices of the same kind: yardarm engine fetch {host}"))
     return Supplied(BUILT, wanted.key, record, seconds)

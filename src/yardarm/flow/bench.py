@@ -17,7 +17,7 @@ from yardarm.datasets import Dataset
 from yardarm.deploy import supply
 from yardarm.digest import Digest, of_json
 from yardarm.errors import InvalidInput, Refused, Unreachable
-from yardarm.events import Sink, silent, step
+from yardarm.events import Note, Sink, silent, step
 from yardarm.flow import deploy as deploy_flow
 from yardarm.flow.device import Device, agent, at_work
 from yardarm.flow.workspace import Workspace, own_folder
@@ -95,9 +95,21 @@ def bench(device: Device, opened: Workspace, release: Release, sink: Sink) -> Be
             metric=opened.project.metric,
         )
     )
-    saved = measure.save(body, measured.samples, measure.folder_of(opened.project.root))
+    results = measure.folder_of(opened.project.root)
+    _tell_changes(results, body, sink)
+    saved = measure.save(body, measured.samples, results)
     opened.store.record_step(_key(device, release, plan), {"folder": saved.name})
     return Benched(body, saved)
+
+
+def _tell_changes(results: Path, body: dict[str, Any], sink: Sink) -> None:
+    try:
+        changed = measure.changes(measure.latest(results), body)
+    except InvalidInput:  # nothing was measured yet, or it can't be read
+        return
+    if changed:
+        text = "the device is not as it was when it was measured last: " + "; ".join(changed)
+        sink(Note(text, "warning"))
 
 
 def known(device: Device, opened: Workspace, release: Release, sink: Sink) -> Benched | None:

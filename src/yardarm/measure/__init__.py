@@ -3,6 +3,7 @@
 Nothing here talks to a device; `flow` carries the plan there and the run's files back.
 """
 
+from yardarm.measure.conditions import changes
 from yardarm.measure.inputs import export
 from yardarm.measure.plan import plan
 from yardarm.measure.result import Measured, Outputs, result
@@ -14,6 +15,7 @@ __all__ = [
     "Measured",
     "Outputs",
     "Run",
+    "changes",
     "export",
     "folder_of",
     "latest",

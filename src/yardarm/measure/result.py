@@ -84,6 +84,7 @@ def result(measured: Measured) -> dict[str, Any]:
         "telemetry": {"records": [dict(record) for record in measured.telemetry]},
         "environment": report["environment"],
         "versions": report["versions"],
+        "engine": report.get("engine"),
         "cpu": report["cpu"],
         "lineage": _lineage(measured),
     }

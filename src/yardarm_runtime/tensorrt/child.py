@@ -52,12 +52,16 @@ def work(request: Dict[str, Any], progress: Progress, limit_s: Optional[float]) 
             stderr=errors,
             env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths)),
         )
+        lines: queue.Queue[Optional[Dict[str, Any]]] = queue.Queue()
+        reading = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
+        reading.start()
         try:
-            answer = _follow(process, progress, limit_s)
+            answer = _follow(lines, progress, limit_s)
             code = _ended(process)
         finally:
             process.kill()
             process.wait()
+            reading.join()
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - TAIL))
         last = errors.read().decode(errors="replace").strip()
     if "done" in answer:
@@ -76,38 +80,32 @@ def _ended(process: "subprocess.Popen[bytes]") -> int:
 
 
 def _follow(
-    process: "subprocess.Popen[bytes]", progress: Progress, limit_s: Optional[float]
+    lines: "queue.Queue[Optional[Dict[str, Any]]]", progress: Progress, limit_s: Optional[float]
 ) -> Dict[str, Any]:
     """The last line of the worker's, {} where it ends without one."""
-    assert process.stdout is not None
-    lines = queue.Queue()  # type: queue.Queue[Optional[Dict[str, Any]]]
-    threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
     begun = time.monotonic()
     last = ("starting", 0, 0)
-    while True:
+    while limit_s is None or time.monotonic() - begun < limit_s:
         try:
             line = lines.get(timeout=HEARTBEAT_S)
         except queue.Empty:
             line = {}
-        if line is None:
-            process.wait()
-            return {}
-        if "done" in line or "problem" in line:
-            return line
+        if line is None or "done" in line or "problem" in line:
+            return line or {}
         last = tuple(line.get("progress", last))
         progress(*last)
-        if limit_s is not None and time.monotonic() - begun > limit_s:
-            raise Ended("it gave no answer within %d s" % limit_s)
+    raise Ended("it gave no answer within %d s" % limit_s)
 
 
-def _read(stream: IO[bytes], lines: Any) -> None:
-    for text in stream:
-        try:
-            line = json.loads(text.decode())
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            lines.put(line)
+def _read(stream: IO[bytes], lines: "queue.Queue[Optional[Dict[str, Any]]]") -> None:
+    with stream:
+        for text in stream:
+            try:
+                line = json.loads(text.decode())
+            except ValueError:
+                continue
+            if isinstance(line, dict):
+                lines.put(line)
     lines.put(None)
 
 

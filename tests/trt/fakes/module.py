@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trt import surfaces
+from trt import bindings, surfaces
 from trt.fakes import building, running, values
 from trt.fakes.generated import Fake, generate
 
@@ -22,7 +22,8 @@ BEHAVIOURS: dict[str, type] = {
 
 def tensorrt(version: str) -> Fake:
     """A fake of this version, one of `surfaces.NAMES`; each call makes another module."""
-    return of_surface(surfaces.load(version))
+    name = "tensorrt_rtx" if version == bindings.RTX else "tensorrt"
+    return of_surface(surfaces.load(version), name)
 
 
 def of_surface(surface: Mapping[str, Any], name: str = "tensorrt") -> Fake:

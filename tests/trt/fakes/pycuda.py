@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -125,8 +126,11 @@ class _Owned:
         _call(self._free, ctypes.c_void_p(handle))
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", 0):
-            self.free()
+        try:
+            if getattr(self, "_handle", 0):
+                self.free()
+        except Error as error:
+            sys.stderr.write(f"a clean-up operation failed: {error}\n")
 
 
 class DeviceAllocation(_Owned):

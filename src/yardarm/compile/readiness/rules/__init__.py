@@ -9,6 +9,7 @@ from yardarm.compile.readiness.rules import (
     placement,
     quantization,
     ranges,
+    settings,
     types,
 )
 
@@ -18,6 +19,7 @@ RULES: tuple[Rule, ...] = (
     *ranges.RULES,
     *quantization.RULES,
     *low_bits.RULES,
+    *settings.RULES,
     *limits.RULES,
     *numbers.RULES,
     *placement.RULES,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import TensorProto
 
-from yardarm.compile.readiness.findings import Told, rule
+from yardarm.compile.readiness.findings import Severity, Told, rule
 from yardarm.compile.readiness.reading import Node, Reading
 
 SEEN = "seen refused by TensorRT-RTX 1.7's parser"
@@ -18,6 +18,7 @@ COMPUTED = "QuantizeLinear", "DequantizeLinear"
 @rule(
     "zero-point",
     "error",
+    "warning",
     mark="P",
     source=SEEN,
     says="Zero points are 0: quantization is symmetric.",
@@ -27,8 +28,8 @@ def zero_point(reading: Reading) -> Iterator[Told]:
         point = node.constant(ZERO_POINT)
         if point is None:
             if node.input(ZERO_POINT):
-                what = "the zero point is computed, not a constant 0"
-                yield Told(node, what, "quantize symmetrically")
+                what = "the zero point is computed; TensorRT takes 0 alone"
+                yield Told(node, what, "quantize symmetrically", Severity.WARNING)
         elif np.any(point.astype(np.float32) != 0):
             value = int(point.reshape(-1)[np.argmax(np.abs(point.astype(np.float32)))])
             what = f"zero point {value}; TensorRT takes 0 alone"
