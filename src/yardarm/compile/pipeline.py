@@ -360,7 +360,7 @@ class _Compiler:
 
 def _opsets(original: ModelProto, prepared: ModelProto) -> str:
     had, has = importing.opset(original), importing.opset(prepared)
-    return f"operator set {has}" if had == has else f"operator set {had} raised to {has}"
+    return f"operator set {has}" if had == has else f"operator set {had} brought to {has}"
 
 
 def _offered(profile: Profile) -> Mapping[str, Rule]:

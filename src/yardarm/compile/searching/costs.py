@@ -149,19 +149,34 @@ def _outputs(node: NodeProto, shape: list[int]) -> int:
 
 
 def cheapest(costs: CostModel, ladders: Mapping[str, tuple[Form, ...]]) -> dict[str, Form]:
-    """The forms of least cost: the fastest everywhere, then each node for which another form
-    is cheaper among its neighbours', until none is.
+    """The forms of least cost: the fastest everywhere, or fp16 where that is offered, then each
+    node for which another form is cheaper among its neighbours', until none is.
 
     Of forms that cost the same the smaller file wins, so that weights are kept in int8 where
     arithmetic stays in fp32.
     """
-    forms = {name: ladder[0] for name, ladder in ladders.items()}
+    starts = [{name: ladder[0] for name, ladder in ladders.items()}]
+    if any(Form.FP16 in ladder for ladder in ladders.values()):
+        # A single node is not worth leaving int8 for, though all of them together may be.
+        halves = {name: _half(ladder) for name, ladder in ladders.items()}
+        starts.append(halves)
+    found = [_descended(costs, ladders, start) for start in starts]
+    return min(found, key=costs.of)
+
+
+def _half(ladder: tuple[Form, ...]) -> Form:
+    return Form.FP16 if Form.FP16 in ladder else ladder[0]
+
+
+def _descended(
+    costs: CostModel, ladders: Mapping[str, tuple[Form, ...]], forms: dict[str, Form]
+) -> dict[str, Form]:
     best = costs.of(forms)
     for _ in range(3):
         before = best
         for name, ladder in ladders.items():
-            for form in ladder[1:]:
-                if _wasteful(form, ladder):
+            for form in ladder:
+                if form is forms[name] or _wasteful(form, ladder):
                     continue
                 trial = forms | {name: form}
                 cost = costs.of(trial)

@@ -72,17 +72,18 @@ def section(accuracy: Mapping[str, Any], manifest: Mapping[str, Any]) -> Section
     return Section(
         "accuracy",
         "Accuracy",
-        notes=_notes(shown, agreement(accuracy)),
+        notes=_notes(shown, agreement(accuracy), reading.text(accuracy.get("measured"))),
         pictures=_picture(metric, shown),
         tables=tables(table("Accuracy", headings, rows, figures=(1, 2, 3))),
     )
 
 
-def _notes(shown: list[Line], agreed: str) -> tuple[str, ...]:
+def _notes(shown: list[Line], agreed: str, measured: str) -> tuple[str, ...]:
     if not shown:
         return ("No accuracy was measured.",)
     methods = sorted({line.method for line in shown} - {""})
     said = [f"Device and host decide alike on {agreed}."] if agreed else []
+    said += [f"Measured {measured}."] if measured else []
     return (*said, *([f"Intervals by: {', '.join(methods)}."] if methods else []))
 
 
