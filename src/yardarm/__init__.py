@@ -11,6 +11,8 @@ for progress (`yardarm.events`); each raises `yardarm.errors.YardarmError`:
     print(made.bundle.digest, made.bundle.manifest["accuracy"]["after"]["value"])
 
     detect(host)                                     what a device is, and its profile
+    check_project(where, profile)                    whether the device can take the model
+    check_file(file, profile)                        the same without a project
     compile_project(where, profile, output=…)        the bundle
     explain_project(where, profile, output=…)        where it departs, what int8 costs
     explain_on(where, host, profile=…)               the same with a device's times
@@ -36,6 +38,8 @@ __version__ = "0.1.0"
 
 _FUNCTIONS = {
     "bench_project": "yardarm.flow.bench:bench_project",
+    "check_file": "yardarm.flow.check:check_file",
+    "check_project": "yardarm.flow.check:check_project",
     "compile_project": "yardarm.flow.compile:compile_project",
     "compose_image": "yardarm.flow.image:image",
     "deploy_project": "yardarm.flow.deploy:deploy_project",

@@ -113,3 +113,22 @@ def test_endless_lines_and_words_take_no_memory(errors: str) -> None:
 def test_a_program_that_is_not_there(errors: str) -> None:
     with pytest.raises(FileNotFoundError):
         child.answer(["/nowhere/program"], errors, 5)
+
+
+def test_a_silent_run_is_told_to_go_on_until_its_report(errors: str) -> None:
+    code = "import time; time.sleep(0.3); print('{\"ok\": false}'); raise SystemExit(8)"
+    told = list(child.report(program(code), errors, 20, beat=0.05))
+    assert told[-1] == {"ok": False} and told[:-1] == [None] * (len(told) - 1)
+    assert len(told) > 2
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise SystemExit('no CPU')", "failed with code 1"),
+        ("import time; time.sleep(60)", "ended"),
+    ],
+)
+def test_a_run_without_a_report_is_told(errors: str, code: str, said: str) -> None:
+    with pytest.raises(NotVerified, match=said):
+        list(child.report(program(code), errors, 0.4, beat=0.1))

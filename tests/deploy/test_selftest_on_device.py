@@ -22,7 +22,7 @@ def test_an_emulated_pi_tests_itself_inside_its_release(
     assert json.loads(kept.read_text()) == told
     assert told["ok"] is True and told["routes"] == ["onnxruntime"]
     assert told["inside"] == f"release {first.digest[7:19]}"
-    assert told["emulated"] == EMULATED and "emulated" in ran.stderr
+    assert told["emulated"] is True and EMULATED in ran.stderr
     assert told["verified"]["machine"] == "aarch64"
     with rig.session() as session:
         assert session.request("status").header["current"] == first.digest

@@ -86,7 +86,7 @@ def test_a_page_tells_what_failed_and_what_is_not_there() -> None:
         {"name": "tensorrt, int8", "ok": False, "detail": "the answer is wrong", "seconds": 3.25},
     ]
     report = {"ok": False, "routes": [], "steps": steps}
-    page = _page(selftest.Tested("pi", "p", "release 0123", EMULATED, report))
+    page = _page(selftest.Tested("pi", "p", "release 0123", True, report))
     assert "not there" in page and "FAILED" in page and "3.2 s" in page
     assert "routes on pi, inside release 0123: none" in page
     assert page.splitlines()[-2:] == ["failed: tensorrt, int8", EMULATED]

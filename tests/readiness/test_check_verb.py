@@ -67,6 +67,7 @@ def test_as_json_with_the_oracle(file: Any, cli: Any) -> None:
         (["model.onnx", "--check"], 2, "--profile"),
         (["model.onnx", "--profile", ORIN], 2, "--check"),
         (["--jetpack", "6.2", "--profile", ORIN], 2, "[tensorrt]"),
+        (["model.onnx", "--check", "--profile", ORIN, "--output", "out"], 2, "makes nothing"),
         (["nothing.onnx", "--profile", ORIN, "--check"], 3, "nothing.onnx"),
         (["junk.onnx", "--profile", ORIN, "--check"], 3, "junk.onnx"),
     ],

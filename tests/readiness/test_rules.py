@@ -250,6 +250,16 @@ def test_a_version_without_a_table_says_whose_was_used() -> None:
     assert "10.16" in named(found, "table")[0].hint
 
 
+def test_a_damaged_model_is_no_crash() -> None:
+    model = quantized()
+    by_name = {tensor.name: tensor for tensor in model.graph.initializer}
+    by_name["ws"].dims.append(7)  # more than its bytes hold
+    by_name["z"].data_type = 99
+    model.graph.node.append(helper.make_node("Conv", [], []))
+    found = named(on_orin(model), "type")
+    assert "type 99" in found[0].what
+
+
 def test_models_are_only_read() -> None:
     model = dynamic()
     before = model.SerializeToString(deterministic=True)

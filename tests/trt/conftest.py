@@ -90,9 +90,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> fakes.Library:
 
 
 @pytest.fixture
-def here(library: fakes.Library, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The fake TensorRT 10.3 as `tensorrt` in this process, which is its own worker."""
-    trt = fakes.tensorrt("10.3")
+def here(
+    request: pytest.FixtureRequest, library: fakes.Library, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """A fake TensorRT, 10.3 unless a parameter says another, as `tensorrt` in this process, which
+    is its own worker."""
+    trt = fakes.tensorrt(getattr(request, "param", "10.3"))
     monkeypatch.setitem(sys.modules, "tensorrt", trt)
     monkeypatch.setattr(cudart, "NAMES", (str(library.path),))
     monkeypatch.setattr(fakes.Library, "current", library)

@@ -67,3 +67,10 @@ def gathered() -> bytes:
         {"rows": (TensorProto.FLOAT, ["n", 2]), "twice": (TensorProto.INT64, ["n"])},
     ]
     return packed(nodes, *ports)
+
+
+def apart() -> bytes:
+    """a [n] and b [m], float32, to twice a and twice b."""
+    nodes = [helper.make_node("Add", [name, name], [f"twice_{name}"]) for name in "ab"]
+    inputs: Ports = {name: (TensorProto.FLOAT, [f"{name}s"]) for name in "ab"}
+    return packed(nodes, inputs, {f"twice_{name}": inputs[name] for name in "ab"})

@@ -53,7 +53,9 @@ def test_eight_gets_flags_for_what_the_file_does_not_say(name: str) -> None:
 @pytest.mark.parametrize("name", EIGHT)
 def test_eight_keeps_the_named_layers_float32(name: str) -> None:
     options = LOOSE._replace(flags=frozenset(["fp16"]), float32=frozenset(["act", "gone"]))
-    built = builder.build(fakes.tensorrt(name), small_graphs.convolution(1), options)
+    trt = fakes.tensorrt(name)
+    built = builder.build(trt, small_graphs.convolution(1), options)
+    assert fakes.calls(trt).count("ILayer.set_output_type") == 1, "else it rounds its answer"
     made = plan.read(bytes(built.plan))[0]
     assert made.flags == ["FP16", "OBEY_PRECISION_CONSTRAINTS"] and made.float32 == ["act"]
     assert built.notes == ["no layer is called 'gone', which should stay float32"]

@@ -259,3 +259,14 @@ def test_shapes_beyond_the_profile_are_refused(open_runner) -> None:
     with pytest.raises(Problem, match="refuses shape"):
         runner.run(images(5))
     assert runner.run(images(4))["y"].shape[0] == 4
+
+
+def test_shapes_that_were_refused_halfway_are_set_anew(open_runner) -> None:
+    profile = Profile((1,), (2,), (4,))
+    runner = open_runner(small_graphs.apart(), {"a": profile, "b": profile})
+    two = {"a": np.array([1, 2], np.float32), "b": np.array([3, 4], np.float32)}
+    runner.run(two)
+    with pytest.raises(Problem, match="refuses shape"):
+        runner.run({"a": np.ones(3, np.float32), "b": np.ones(9, np.float32)})
+    answers = runner.run(two)
+    assert answers["twice_a"].tolist() == [2, 4] and answers["twice_b"].tolist() == [6, 8]

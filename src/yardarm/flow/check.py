@@ -34,9 +34,10 @@ def check_project(
     """
     opened = project.load(where)
     chosen = profiles.load(_named(profile), opened.root)
+    wanted = jetpack or opened.tensorrt.jetpack
     with step(sink, "import", "import the model"):
         if is_torch(opened):
-            model = open_source(opened, chosen).model
+            model = open_source(opened, _exported_for(chosen, wanted)).model
         else:
             model = importing.load(opened.path(opened.model.source), lenient=True)
     if chosen.runtime.target != "tensorrt":
@@ -45,7 +46,6 @@ def check_project(
     if shapes:
         model = graphs.copied(model)
         part_axes(model, shapes)
-    wanted = jetpack or opened.tensorrt.jetpack
     return check_model(model, chosen, sink, jetpack=wanted, shapes=shapes)
 
 
@@ -89,6 +89,13 @@ def check_model(
         return found
     with step(sink, "oracle", "ask TensorRT-RTX"):
         return found.told(*readiness.oracle(model, release, profiles=shapes))
+
+
+def _exported_for(profile: Profile, jetpack: str | None) -> Profile:
+    """The profile with the operator sets that torch modules are exported to."""
+    if profile.runtime.target != "tensorrt":
+        return profile
+    return profiles.for_release(profile, profiles.release_for(profile, jetpack))
 
 
 def _shapes(opened: Project, model: ModelProto) -> Shapes | None:

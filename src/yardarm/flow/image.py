@@ -41,7 +41,7 @@ def image(
         InvalidInput, Unsupported, YardarmError: as `yardarm.image.compose` does.
     """
     if output:
-        check_file(output)
+        check_file(output, "image.tar")
     with workspace(where, profile, "yardarm image") as opened:
         composed = compose(opened, sink)
         if output:

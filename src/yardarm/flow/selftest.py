@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from yardarm import deploy
-from yardarm.artifacts import EMULATED
 from yardarm.deploy.zipped import zipped
 from yardarm.errors import Refused, VerificationFailed
 from yardarm.events import Sink, silent, step
@@ -41,18 +40,18 @@ class Tested:
 
     Attributes:
         inside: "release …", or the device's own python3.
-        emulated: "" or the words that mark a virtual device's figures.
+        emulated: the device is virtual, and its times mean nothing.
     """
 
     host: str
     profile: str
     inside: str
-    emulated: str
+    emulated: bool
     report: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         about = {"host": self.host, "profile": self.profile, "inside": self.inside}
-        return {**about, "emulated": self.emulated or None, **self.report}
+        return {**about, "emulated": self.emulated, **self.report}
 
 
 def run(host: str, sink: Sink = silent) -> Tested:
@@ -81,8 +80,7 @@ def run(host: str, sink: Sink = silent) -> Tested:
 def _tested(host: str, opened: Device, inside: str, report: dict[str, Any]) -> Tested:
     if not isinstance(report.get("steps"), list) or not isinstance(report.get("ok"), bool):
         raise VerificationFailed("the selftest's report can't be read", where=host)
-    emulated = EMULATED if opened.emulated else ""
-    return Tested(host, opened.profile.name, inside, emulated, report)
+    return Tested(host, opened.profile.name, inside, opened.emulated, report)
 
 
 def _inside(session: Session, advance: Any) -> dict[str, Any]:

@@ -14,10 +14,10 @@ def check_folders(output: Path) -> None:
         raise UsageError("it is a file, not a folder", where=str(there), hint="name another place")
 
 
-def check_file(output: Path) -> None:
-    """Raises UsageError also where `output` is a folder."""
+def check_file(output: Path, example: str) -> None:
+    """Raises UsageError also where `output` is a folder; `example` is a name for the file."""
     check_folders(output)
     if output.is_dir():
         raise UsageError(
-            "it is a folder", where=str(output), hint=f"name a file, such as {output / 'image.tar'}"
+            "it is a folder", where=str(output), hint=f"name a file, such as {output / example}"
         )

@@ -23,6 +23,8 @@ from yardarm_runtime.tensorrt.generation import generation_of
 SCHEMA = "yardarm.selftest/1"
 RUNS, WARMUP = 50, 5
 
+NONE = "none, nothing here can run a model"
+
 Tell = Callable[[str], None]
 
 
@@ -60,7 +62,7 @@ def run(place: Place, tell: Tell) -> Dict[str, Any]:
     routes = [route for route in _routes(verified) if _works(route, place, steps)]
     verified["when"] = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     failed = [step["name"] for step in steps.all if step["ok"] is False]
-    tell("routes: %s" % (", ".join(route.name for route in routes) or "none"))
+    tell("routes: %s" % (", ".join(route.name for route in routes) or NONE))
     tell("failed: %s" % ", ".join(failed) if failed else "nothing failed")
     return {
         "schema": SCHEMA,

@@ -42,7 +42,7 @@ def bench(
     if output:
         from yardarm.flow.target import check_file
 
-        check_file(output)
+        check_file(output, "selftest.json" if selftest else "result.json")
     if selftest:
         _selftest(host, output, as_json=as_json)
         return
@@ -79,6 +79,8 @@ def _write(output: Path, body: object) -> None:
 
 
 def _page(done: Tested) -> str:
+    from yardarm.artifacts import EMULATED
+
     rows = [
         [MARKS.get(step["ok"], "?"), step["name"], f"{step['seconds']:.1f} s", step["detail"]]
         for step in done.report["steps"]
@@ -90,4 +92,4 @@ def _page(done: Tested) -> str:
         f"routes on {done.host}, inside {done.inside}: {routes}",
         f"failed: {', '.join(failed)}" if failed else "nothing failed",
     ]
-    return "\n".join([*lines, done.emulated] if done.emulated else lines)
+    return "\n".join([*lines, EMULATED] if done.emulated else lines)

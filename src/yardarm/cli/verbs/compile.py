@@ -75,6 +75,8 @@ def compile_model(
     Example: yardarm compile --profile raspberry-pi-5 --output out
     """
     if check:
+        if output or explain or on or memory_limit:
+            raise UsageError("--check makes nothing: it goes with --jetpack and --json alone")
         _checked(model, project, profile, jetpack, as_json)
         return
     if model:

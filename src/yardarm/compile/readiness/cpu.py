@@ -35,7 +35,7 @@ def _operators(model: ModelProto) -> Iterator[Finding]:
     for node in operators.unknown(model):
         told = operators.unsupported(node)
         yield Finding(
-            node.name or f"output {node.output[0]}",
+            node.name or f"output {', '.join(node.output)}",
             node.op_type,
             "operator",
             Severity.ERROR,

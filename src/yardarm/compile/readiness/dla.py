@@ -166,12 +166,12 @@ def _computes(node: Node) -> bool:
 def _types(node: Node) -> str:
     kind = node.type(0)
     if kind and kind not in FLOATS:
-        return f"{TensorProto.DataType.Name(kind)}, where DLA has fp16 and int8"
+        return f"{tables.word(kind)}, where DLA has fp16 and int8"
     return ""
 
 
 def _sizes(node: Node, limits: Mapping[str, Any]) -> str:
-    made = node.scope.type(node.proto.output[0])[1]
+    made = node.scope.type(node.output())[1]
     for shape in (node.shape(0), made):
         if shape is None or None in shape[1:]:
             return "its shape is dynamic"

@@ -60,6 +60,16 @@ class Scope:
     def tensor(self, name: str) -> TensorProto | None:
         return self.tensors.get(name) or (self.outer.tensor(name) if self.outer else None)
 
+    def constant(self, name: str) -> NDArray[np.generic] | None:
+        """The values of a constant; None also where its bytes don't make up its type and shape."""
+        tensor = self.tensor(name)
+        if tensor is None:
+            return None
+        try:
+            return numpy_helper.to_array(tensor)
+        except (KeyError, TypeError, ValueError):
+            return None
+
     def maker(self, name: str) -> Node | None:
         return self.makers.get(name) or (self.outer.maker(name) if self.outer else None)
 
@@ -87,6 +97,9 @@ class Node:
     def input(self, place: int) -> str:
         return self.proto.input[place] if place < len(self.proto.input) else ""
 
+    def output(self, place: int = 0) -> str:
+        return self.proto.output[place] if place < len(self.proto.output) else ""
+
     def type(self, place: int) -> int:
         """The element type of an input, as onnx.TensorProto numbers it; 0: not known."""
         return self.scope.type(self.input(place))[0]
@@ -100,8 +113,7 @@ class Node:
 
     def constant(self, place: int) -> NDArray[np.generic] | None:
         """The values of a constant input."""
-        tensor = self.tensor(place)
-        return numpy_helper.to_array(tensor) if tensor is not None else None
+        return self.scope.constant(self.input(place)) if self.input(place) else None
 
     def maker(self, place: int) -> Node | None:
         """The node that makes an input."""
@@ -109,7 +121,7 @@ class Node:
 
     def readers(self, place: int = 0) -> list[Node]:
         """The nodes of the same graph that read an output."""
-        return self.scope.readers.get(self.proto.output[place], [])
+        return self.scope.readers.get(self.output(place), [])
 
     def attribute(self, name: str, default: object = None) -> object:
         for held in self.proto.attribute:
@@ -185,7 +197,7 @@ def _enter(graph: GraphProto, outer: Scope | None, nodes: list[Node], scopes: li
     for proto in graph.node:
         node = Node(proto, scope)
         nodes.append(node)
-        if proto.op_type == "Constant":
+        if proto.op_type == "Constant" and proto.output:
             for held in (entry.t for entry in proto.attribute if entry.name == "value"):
                 scope.tensors[proto.output[0]] = held
                 scope.types[proto.output[0]] = held.data_type, tuple(held.dims)

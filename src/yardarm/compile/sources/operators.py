@@ -54,7 +54,7 @@ def unsupported(node: NodeProto) -> Unsupported:
     domain = f"domain {node.domain}" if _domain(node.domain) else "ONNX's own domain"
     return Unsupported(
         f"there is no operator {node.op_type} in {domain} here",
-        where=f"node {node.name or 'without a name, output ' + repr(node.output[0])}",
+        where=f"node {node.name or 'without a name, output ' + repr(', '.join(node.output))}",
         hint="replace it, or write it as a function of ONNX's own operators",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from yardarm.compile.readiness.findings import Told, rule
 from yardarm.compile.readiness.reading import Node, Reading
@@ -31,8 +31,12 @@ def int64(reading: Reading) -> Iterator[Told]:
             tensor = node.scope.tensor(name)
             if tensor is None or tensor.data_type != TensorProto.INT64 or name in told:
                 continue
-            values = numpy_helper.to_array(tensor)
-            if values.size and (values.max() > WIDEST.max or values.min() < WIDEST.min):
+            values = node.scope.constant(name)
+            if (
+                values is not None
+                and values.size
+                and (values.max() > WIDEST.max or values.min() < WIDEST.min)
+            ):
                 told.add(name)
                 what = f"{name} holds integers beyond 32 bits, which are clamped"
                 yield Told(node, what, "keep integers in 32 bits, or take JetPack 6.1 or newer")

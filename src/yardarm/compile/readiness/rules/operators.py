@@ -38,7 +38,7 @@ def opset(reading: Reading) -> Iterator[Told]:
             yield Told(None, what, "compiling lowers it where that is possible", Severity.WARNING)
         else:
             yield Told(None, what, f"export with operator set {target.opset_max} or lower")
-    elif have < target.table.opset_min:
+    elif 0 < have < target.table.opset_min:
         what = f"operator set {have}; TensorRT {target.version} promises {target.table.opset_min}"
         hint = "compiling raises it" if target.imported else "export with a newer operator set"
         yield Told(None, what, hint, Severity.WARNING)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from onnx import TensorProto
 
+from yardarm.compile.readiness import tables
 from yardarm.compile.readiness.findings import Severity, Told, rule
 from yardarm.compile.readiness.reading import Node, Reading
 
@@ -79,7 +80,7 @@ def int32_bias(reading: Reading) -> Iterator[Told]:
 def int16(reading: Reading) -> Iterator[Told]:
     for node in reading.of(*COMPUTED):
         if quantized(node) in (TensorProto.INT16, TensorProto.UINT16):
-            word = TensorProto.DataType.Name(quantized(node))
+            word = tables.word(quantized(node))
             yield Told(node, f"quantized to {word}", "quantize to INT8, or leave it in fp16")
 
 

@@ -38,8 +38,7 @@ def type_known(reading: Reading) -> Iterator[Told]:
                 continue
             if (id(node.scope), name) not in told:
                 told.add((id(node.scope), name))
-                word = TensorProto.DataType.Name(kind)
-                what = f"{name} is {word}, which TensorRT {version} doesn't have"
+                what = f"{name} is {tables.word(kind)}, which TensorRT {version} doesn't have"
                 yield Told(node, what, "cast it to a type that it has, or export in float32")
 
 
@@ -71,7 +70,7 @@ def operator_type(reading: Reading) -> Iterator[Told]:
 
 def _kind(node: Node) -> int:
     if node.op in BY_OUTPUT:
-        return node.scope.type(node.proto.output[0])[0]
+        return node.scope.type(node.output())[0]
     return node.type(BY_INPUT.get(node.op, 0))
 
 

@@ -32,6 +32,12 @@ NAMES: dict[int, str] = {
 Version = tuple[int, int]
 
 
+def word(kind: int) -> str:
+    """An element type as ONNX calls it."""
+    known = kind in TensorProto.DataType.values()
+    return TensorProto.DataType.Name(kind) if known else f"type {kind}"
+
+
 @dataclass(frozen=True)
 class Table:
     """What a version's parser takes.
