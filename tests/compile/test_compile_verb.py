@@ -325,12 +325,6 @@ def test_an_operator_without_kernel_is_unsupported(small: Any, cli: Any) -> None
     assert "Unheard" in cli("compile", *PI, cwd=folder, code=10).stderr
 
 
-def test_a_jetson_profile_is_unsupported(small: Any, cli: Any) -> None:
-    profile = ("--profile", "jetson-orin-nano-8gb")
-    ran = cli("compile", *profile, cwd=small(), code=10)
-    assert "compiling for tensorrt is not there yet" in ran.stderr
-
-
 def test_a_foreign_folder_is_not_replaced(small: Any, cli: Any) -> None:
     folder = small()
     (folder / "out").mkdir()

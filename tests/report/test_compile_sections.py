@@ -176,3 +176,32 @@ def test_no_missing_or_wrong_part_breaks_the_page(
         report.render_compile({}, worse)
     for worse in spoiled(told, waste):
         report.render_compile(few, {}, worse)
+
+
+TENSORRT = {
+    "version": "8.5",
+    "strongly_typed": False,
+    "flags": ["fp16", "int8"],
+    "float32": ["n1", "n7"],
+    "profiles": {"x": {"min": [1, 3], "opt": [2, 3], "max": [8, 3]}},
+    "workspace_mb": 512,
+    "optimization_level": 3,
+}
+
+
+def test_what_tensorrt_is_told_is_shown_and_what_was_measured_where(
+    made_manifest: Json, made_statistics: Json
+) -> None:
+    manifest = copy.deepcopy(made_manifest) | {"tensorrt": TENSORRT}
+    manifest["accuracy"]["measured"] = "with onnxruntime on the host"
+    told = words(report.render_compile(manifest, made_statistics))
+    assert "Measured with onnxruntime on the host." in told
+    assert "with TensorRT 8.5; no engine was built or run for these figures." in told
+    assert "builder flags: fp16, int8; 2 layers stay in float32." in told
+    assert "At most 512 MB" in told
+    assert "x [1, 3] [2, 3] [8, 3]" in told
+    typed = manifest | {"tensorrt": TENSORRT | {"strongly_typed": True}}
+    assert "own types are what it computes in" in words(
+        report.render_compile(typed, made_statistics)
+    )
+    assert "TensorRT" not in words(report.render_compile(made_manifest, made_statistics))
