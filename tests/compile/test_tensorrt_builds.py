@@ -21,6 +21,7 @@ from yardarm.compile.building import part_axes
 from yardarm.compile.normalising.normalise import normalise
 from yardarm.compile.quantization import halves
 from yardarm.compile.quantization.forms import Form
+from yardarm.compile.quantization.grids import GRIDS
 from yardarm.compile.quantization.names import shorten
 from yardarm.compile.quantization.plan import Plan, TensorRt
 from yardarm.compile.quantization.quantize import shipped
@@ -30,6 +31,8 @@ from yardarm_runtime.tensorrt.builder import build
 from yardarm_runtime.tensorrt.options import Options, Profile
 
 BATCH = 4
+EXACT = [Form.FP32, Form.FP16, Form.STATIC, Form.FP8]
+AMPERE, BLACKWELL = 86, 120  # the oldest that TensorRT-RTX has float8 for is 89
 Feed = dict[str, np.ndarray]
 Made = tuple[ModelProto, Feed]
 
@@ -84,12 +87,13 @@ def models(benches: None, text_angle: Path) -> Callable[[str], Made]:
 
 def written(made: Made, form: Form, version: tuple[int, int]) -> ModelProto:
     """Every node in a form where it has it, else in the next more exact one."""
+    low = (form,) if form in GRIDS else ()
     model, feed = made
     seen = ranges(model, feed)
     opset = model.opset_import[0].version
-    target = TensorRt(version, halves.fit(model, seen, opset), opset)
+    target = TensorRt(version, halves.fit(model, seen, opset), opset, low)
     forms = {
-        name: next(each for each in offered if [*Form].index(each) <= [*Form].index(form))
+        name: next(each for each in offered if EXACT.index(each) <= EXACT.index(form))
         for name, offered in ladders(model, set(seen), target).items()
     }
     choice = Quantization(symmetric_activations=True)
@@ -97,8 +101,17 @@ def written(made: Made, form: Form, version: tuple[int, int]) -> ModelProto:
     return short
 
 
-@pytest.mark.parametrize("version", [(10, 3), (8, 6)], ids=["typed", "by flags"])
-@pytest.mark.parametrize("form", [Form.FP32, Form.FP16, Form.STATIC], ids=str)
+KINDS = [
+    *(
+        (form, version)
+        for form in (Form.FP32, Form.FP16, Form.STATIC)
+        for version in ((10, 3), (8, 6))
+    ),
+    (Form.FP8, (10, 13)),
+]
+
+
+@pytest.mark.parametrize(("form", "version"), KINDS, ids=str)
 @pytest.mark.parametrize("name", ["text-angle", "mnist", "faces", "transformer"])
 def test_it_is_parsed_and_built(
     models: Callable[[str], Made], name: str, form: Form, version: tuple[int, int]
@@ -109,8 +122,9 @@ def test_it_is_parsed_and_built(
     told = {key: {"min": p.least, "opt": p.best, "max": p.most} for key, p in shapes.items()}
     part_axes(file, told)
     quantized = sum(node.op_type == "QuantizeLinear" for node in file.graph.node)
-    assert bool(quantized) is (form is Form.STATIC)
-    done = build(tensorrt_rtx, file.SerializeToString(), Options(profiles=shapes), sm=86)
+    assert bool(quantized) is (form in GRIDS)
+    sm = BLACKWELL if form is Form.FP8 else AMPERE
+    done = build(tensorrt_rtx, file.SerializeToString(), Options(profiles=shapes), sm=sm)
     assert done.plan.nbytes > 100_000
 
 

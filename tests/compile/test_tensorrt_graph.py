@@ -132,6 +132,26 @@ def test_both_inputs_of_a_product_are_quantized_and_no_bias_is() -> None:
     assert all(not zero.any() and zero.dtype == np.int8 for zero in zeros)
 
 
+def test_float8_has_one_scale_a_tensor_and_stands_apart_from_int8() -> None:
+    model, feed = residual()
+    low = {"first": "fp8", "second": "fp8", "product": "int8"}
+    plan = planned(model, feed, everywhere(model, "fp16") | low)
+    typed = shipped(model, plan)
+    onnx.checker.check_model(typed, full_check=True)
+    made, held, found = makers(typed), constants(typed), kinds(typed)
+    for node in of(typed, "Conv"):
+        read, weight = made[node.input[0]], made[node.input[1]]
+        assert {found[read.input[0]], found[weight.input[0]]} == {TensorProto.FLOAT8E4M3FN}
+        assert held[weight.input[1]].shape == ()
+        assert np.abs(held[weight.input[0]].astype(np.float32)).max() >= 416  # of 448
+    (product,) = of(typed, "MatMul")
+    assert found[made[product.input[0]].input[0]] == TensorProto.INT8
+    (total,) = [node for node in of(typed, "Add") if node.name == "sum"]
+    assert found[made[total.input[1]].input[0]] == TensorProto.FLOAT8E4M3FN
+    assert 0 < error(answers(model, feed), answers(quantize(model, plan), feed)) < 1e-2
+    assert error(answers(quantize(model, plan), feed), answers(typed, feed, literally=True)) < 1e-3
+
+
 def test_the_other_branch_of_a_sum_is_quantized_and_the_convolutions_own_is_not() -> None:
     model, plan, _ = mixed()
     typed = shipped(model, plan)

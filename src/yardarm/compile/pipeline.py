@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from yardarm.compile.calibration.observed import Observed
 from yardarm.compile.calibration.ranges import RULES, SYMMETRIC, Range, Rule
 from yardarm.compile.calibration.statistics import statistics
 from yardarm.compile.manifest import Sources, manifest, options, tools
+from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.halves import fit
 from yardarm.compile.quantization.plan import Plan, TensorRt
 from yardarm.compile.quantization.quantize import quantize, represented
@@ -33,7 +34,7 @@ from yardarm.compile.searching.subject import Subject
 from yardarm.compile.session import Engine
 from yardarm.compile.sources import importing, operators
 from yardarm.compile.sources.opening import Imported, is_torch, open_source
-from yardarm.compile.target import for_target, jetpack, normalised, runs_tensorrt
+from yardarm.compile.target import HALF_SCALES, for_target, jetpack, normalised, runs_tensorrt
 from yardarm.compile.verify import check_alike, golden
 from yardarm.digest import Digest, of_json, short
 from yardarm.errors import InvalidInput, Unsupported
@@ -355,7 +356,16 @@ class _Compiler:
         opset = importing.opset(prepared)
         half = "fp16" in self.profile.runtime.precisions
         extremes = {name: (seen.low, seen.high) for name, seen in observed.items() if half}
-        return TensorRt((int(major), int(minor)), fit(prepared, extremes, opset), opset)
+        version = int(major), int(minor)
+        low = _low(self.profile.runtime.precisions, version, opset)
+        return TensorRt(version, fit(prepared, extremes, opset), opset, low)
+
+
+def _low(precisions: Collection[str], version: tuple[int, int], opset: int) -> tuple[Form, ...]:
+    """What a device has below float16; float8 wants types in the graph."""
+    typed = version >= (10, 0) and opset >= HALF_SCALES
+    offered = {Form.FP8: "fp8" in precisions and typed, Form.STATIC: "int8" in precisions}
+    return tuple(form for form, has in offered.items() if has)
 
 
 def _opsets(original: ModelProto, prepared: ModelProto) -> str:

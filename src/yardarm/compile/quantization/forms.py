@@ -14,6 +14,7 @@ class Form(StrEnum):
     """What a node computes in.
 
     FP16: inputs, weights and output in float16; for TensorRT.
+    FP8: inputs and weights in float8 (E4M3), output in float16 or float32; for TensorRT.
     STATIC: inputs, weights and output in int8 with scales from calibration. For TensorRT the
         output is float16, or float32 where that does not hold it; engines fuse what follows.
     DYNAMIC: weights in int8, inputs quantized as they come, float32 output.
@@ -22,6 +23,7 @@ class Form(StrEnum):
 
     FP32 = "fp32"
     FP16 = "fp16"
+    FP8 = "fp8"
     STATIC = "int8"
     DYNAMIC = "int8-dynamic"
     WEIGHTS = "int8-weights"
@@ -87,18 +89,23 @@ def ladder(node: NodeProto, known: Mapping[str, TensorProto]) -> tuple[Form, ...
 
 
 def tensorrt_ladder(
-    node: NodeProto, known: Mapping[str, TensorProto], fit: frozenset[str]
+    node: NodeProto,
+    known: Mapping[str, TensorProto],
+    fit: frozenset[str],
+    low: tuple[Form, ...],
 ) -> tuple[Form, ...]:
     """The same for TensorRT. Products of two activations are not for int8: attention loses all
     of its accuracy by that.
 
     Args:
         fit: names of the nodes that float16 can carry.
+        low: what the device has below float16.
     """
-    forms = [Form.FP16] if node.name in fit else []
-    if node.domain in DEFAULT_DOMAINS and len(weights(node, known)) == 1 and _weighed(node, known):
-        forms = [Form.STATIC, *forms]
-    return (*forms, Form.FP32)
+    half = (Form.FP16,) if node.name in fit else ()
+    weighed = (
+        node.domain in DEFAULT_DOMAINS and len(weights(node, known)) == 1 and _weighed(node, known)
+    )
+    return (*(low if weighed else ()), *half, Form.FP32)
 
 
 def _weighed(node: NodeProto, known: Mapping[str, TensorProto]) -> bool:

@@ -19,6 +19,7 @@ from yardarm.compile.quantization.forms import LEAST, constants
 
 LARGEST = 65_504.0
 NORMAL = 2.0**-14  # the smallest magnitude with all of its digits
+SMALLEST = 2.0**-24  # that is not zero
 HEADROOM = 2.0  # inputs of the field may be larger than what was calibrated on
 HALF = "tensor(float16)"
 # Their results' types follow from a setting, not from what they read.

@@ -23,11 +23,13 @@ class TensorRt:
         version: major and minor.
         fit: names of the nodes whose values float16 can hold.
         opset: of the graph that is written.
+        low: forms below float16 that the device has, fastest first.
     """
 
     version: tuple[int, int]
     fit: frozenset[str]
     opset: int
+    low: tuple[Form, ...] = (Form.STATIC,)
 
     @property
     def strong(self) -> bool:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from yardarm.compile.normalising import graphs
-from yardarm.compile.quantization import encode, halves
+from yardarm.compile.quantization import halves
 from yardarm.compile.quantization.encode import Parts
 from yardarm.compile.quantization.forms import Form, constants, weights
+from yardarm.compile.quantization.grids import GRIDS, Grid
 from yardarm.compile.quantization.placement import Placement, activations, readers_of
 from yardarm.compile.quantization.plan import Plan, TensorRt
 
@@ -51,10 +52,10 @@ def typed(model: ModelProto, plan: Plan) -> ModelProto:
 def placed(model: ModelProto, plan: Plan) -> Placement:
     """The tensors that are read in int8. None is made in it: engines decide that by fusing."""
     known = constants(model)
-    static = [node for node in model.graph.node if plan.forms.get(node.name) is Form.STATIC]
-    read = [name for node in static for name in activations(node, known)]
-    residual = _residuals(model, plan)
-    names = sorted({*read, *residual.values()})
+    low = [node for node in model.graph.node if plan.forms.get(node.name) in GRIDS]
+    read = [name for node in low for name in activations(node, known)]
+    beside = [name for name, _ in _residuals(model, plan).values()]
+    names = sorted({*read, *beside})
     nothing: frozenset[str] = frozenset()
     return Placement({name: name for name in names}, nothing, nothing, nothing)
 
@@ -64,28 +65,25 @@ def _target(plan: Plan) -> TensorRt:
     return plan.tensorrt
 
 
-def _residuals(model: ModelProto, plan: Plan) -> dict[str, str]:
-    """By sum, the branch that is quantized beside a quantized convolution's result."""
+def _residuals(model: ModelProto, plan: Plan) -> dict[str, tuple[str, Form]]:
+    """By sum, the branch that is quantized beside a quantized convolution's result, and to what."""
     makers, readers, known = graphs.producers(model.graph), readers_of(model), constants(model)
     finals = {value.name for value in model.graph.output}
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, Form]] = {}
 
-    def ends_in(name: str) -> bool:
+    def ends_in(name: str) -> Form | None:
         maker = makers.get(name)
-        return (
-            maker is not None
-            and maker.op_type == "Conv"
-            and plan.forms.get(maker.name) is Form.STATIC
-            and len(readers.get(name, [])) == 1
-            and name not in finals
-        )
+        alone = len(readers.get(name, [])) == 1 and name not in finals
+        form = plan.forms.get(maker.name) if maker is not None and alone else None
+        return form if maker is not None and maker.op_type == "Conv" and form in GRIDS else None
 
     for node in model.graph.node:
         if node.op_type != "Add" or node.input[0] == node.input[1]:
             continue
         for own, other in (tuple(node.input), tuple(reversed(node.input))):
-            if ends_in(own) and other not in known and other in plan.ranges:
-                found[node.name] = other
+            form = ends_in(own)
+            if form and other not in known and other in plan.ranges:
+                found[node.name] = other, form
                 break
     return found
 
@@ -128,28 +126,31 @@ class _Writer:
         fresh = NodeProto()
         fresh.CopyFrom(node)
         for place, name in enumerate(node.input):
-            if name and self._reads_int8(node, form, name):
-                fresh.input[place] = self._dequantized(name, half)
-            elif name and (form is not Form.STATIC or place != 1):
+            low = self._reads(node, form, name)
+            if name and low:
+                fresh.input[place] = self._dequantized(name, GRIDS[low], half)
+            elif name and (form not in GRIDS or place != 1):
                 wanted = places is not None and place in places.inputs
                 fresh.input[place] = self._half(name) if wanted else self._float(name)
         for body in graphs.bodies(fresh):
             graphs.rename(body, {name: self._float(name) for name in graphs.uses(body)})
-        if form is Form.STATIC:
-            self._weigh(fresh, node, half)
+        if form in GRIDS:
+            self._weigh(fresh, node, GRIDS[form], half)
         self._parts.nodes.append(fresh)
         for place in places.outputs if places else ():
             self._hand_on(fresh, place)
 
     def _half_inside(self, node: NodeProto, form: Form) -> bool:
-        if form is Form.STATIC:
+        if form in GRIDS:
             return node.name in self._target.fit and self._target.half_scales
         return form is Form.FP16
 
-    def _reads_int8(self, node: NodeProto, form: Form, name: str) -> bool:
-        if self._residuals.get(node.name) == name:
-            return True
-        return form is Form.STATIC and name == node.input[0]
+    def _reads(self, node: NodeProto, form: Form, name: str) -> Form | None:
+        """In which form below float16 a node takes an activation, if in one."""
+        branch, low = self._residuals.get(node.name, ("", form))
+        if branch == name:
+            return low
+        return form if form in GRIDS and name == node.input[0] else None
 
     def _hand_on(self, fresh: NodeProto, place: int) -> None:
         """A result in float16. A user's output is float32 nevertheless."""
@@ -189,45 +190,43 @@ class _Writer:
             self._cast(name, f"{name}/float", TensorProto.FLOAT)
         return f"{name}/float"
 
-    def _dequantized(self, name: str, half: bool) -> str:
-        """An activation behind its pair of Q and DQ, which all that read it in int8 share."""
+    def _dequantized(self, name: str, grid: Grid, half: bool) -> str:
+        """An activation behind its pair of Q and DQ, which all that read it so share."""
         if half and not self._target.half_scales:
-            return self._half(self._dequantized(name, False))
-        scale, typed = self._scale(name), half and self._manner is Manner.STRONG
-        if f"{name}/int8" not in self._made:
-            self._made.add(f"{name}/int8")
+            return self._half(self._dequantized(name, grid, False))
+        low, typed = f"{name}/{grid.name}", half and self._manner is Manner.STRONG
+        scale = grid.scale(self._plan.ranges[name])
+        if low not in self._made:
+            self._made.add(low)
             source = name if self._target.half_scales else self._float(name)
             in_half = self._halves.get(source) == source and self._manner is Manner.STRONG
-            ends = [self._scaled(name, scale.scale, in_half), self._zero(f"{name}/zero", 0)]
-            self._parts.node("QuantizeLinear", [source, *ends], f"{name}/int8")
-        made = f"{name}/int8/{'half' if typed else 'float'}"
+            self._parts.node(
+                "QuantizeLinear", [source, *self._ends(low, grid, scale, in_half)], low
+            )
+        made = f"{low}/{'half' if typed else 'float'}"
         if made not in self._made:
             self._made.add(made)
-            ends = [self._scaled(name, scale.scale, typed), self._zero(f"{name}/zero", 0)]
-            self._parts.node("DequantizeLinear", [f"{name}/int8", *ends], made)
+            self._parts.node("DequantizeLinear", [low, *self._ends(low, grid, scale, typed)], made)
         return made
 
-    def _scale(self, name: str) -> encode.Scale:
-        found = encode.scale_of(self._plan.ranges[name], self._plan.choice)
-        return encode.Scale(np.float32(halves.rounded_up(np.asarray(found.scale))), found.zero)
+    def _ends(self, name: str, grid: Grid, scale: NDArray[np.float32], half: bool) -> list[str]:
+        """Scale and zero point. That is said, for without it Q makes uint8."""
+        zero = np.zeros(scale.shape, grid.kind)
+        return [self._scaled(name, scale, half), self._parts.constant(f"{name}/zero", zero)]
 
     def _scaled(self, name: str, scale: np.float32 | NDArray[np.float32], half: bool) -> str:
         kind: type[np.generic] = np.float16 if half else np.float32
         typed = f"{name}/scale/{'half' if half else 'float'}"
         return self._parts.constant(typed, np.asarray(scale, kind))
 
-    def _zero(self, name: str, channels: int) -> str:
-        """Said, for without it Q makes uint8."""
-        return self._parts.constant(name, np.zeros(channels or (), np.int8))
-
-    def _weigh(self, fresh: NodeProto, node: NodeProto, half: bool) -> None:
-        """Weights as int8 with axis 0 as the outputs; what TensorRT 8 reads as float32 behind
+    def _weigh(self, fresh: NodeProto, node: NodeProto, grid: Grid, half: bool) -> None:
+        """Low weights with axis 0 as the outputs; what TensorRT 8 reads as float32 behind
         a pair of Q and DQ."""
         ((name, axis),) = weights(node, self._known).items()
         array = np.asarray(numpy_helper.to_array(self._known[name]), np.float32)
         turned = node.op_type != "Conv" and axis == 1
         upright = np.ascontiguousarray(array.T) if turned else array
-        made = self._weights(f"{name}/upright" if turned else name, upright, half)
+        made = self._weights(f"{name}/upright" if turned else name, upright, grid, half)
         if turned and node.op_type == "Gemm":
             kept = [held for held in fresh.attribute if held.name != "transB"]
             del fresh.attribute[:]
@@ -243,23 +242,24 @@ class _Writer:
             helper.make_node("Transpose", [name], [made], name=f"{made}/Transpose", perm=[1, 0])
         )
 
-    def _weights(self, name: str, array: NDArray[np.float32], half: bool) -> str:
+    def _weights(self, name: str, array: NDArray[np.float32], grid: Grid, half: bool) -> str:
+        low = f"{name}/{grid.name}/weights"
         typed = half and self._manner is Manner.STRONG
-        made = f"{name}/dequantized/{'half' if typed else 'float'}"
+        made = f"{low}/{'half' if typed else 'float'}"
         if made in self._made:
             return made
         self._made.add(made)
-        axis = 0 if self._plan.choice.per_channel else None
-        _, exact = encode.channelwise(array, axis)
-        scale = halves.rounded_up(exact)
-        inside = [self._scaled(f"{name}/weights", scale, typed)]
+        scale = grid.scales(array)
+        if not self._plan.choice.per_channel:
+            scale = scale.max()
         if self._manner is Manner.WEAK:
-            inside.append(self._zero(f"{name}/weights/zero", scale.size if scale.ndim else 0))
-            held = self._parts.constant(f"{name}/weights", array)
-            self._pair("QuantizeLinear", [held, *inside], f"{name}/int8", scale)
+            ends = self._ends(low, grid, scale, False)
+            held = self._parts.constant(f"{low}/exact", array)
+            self._pair("QuantizeLinear", [held, *ends], low, scale)
         else:
-            self._parts.constant(f"{name}/int8", encode.rounded(array, scale, axis))
-        self._pair("DequantizeLinear", [f"{name}/int8", *inside], made, scale)
+            ends = [self._scaled(low, scale, typed)]
+            self._parts.constant(low, grid.rounded(array, scale))
+        self._pair("DequantizeLinear", [low, *ends], made, scale)
         return made
 
     def _pair(self, op: str, inputs: list[str], made: str, scale: NDArray[np.float32]) -> None:

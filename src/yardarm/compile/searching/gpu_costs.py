@@ -15,16 +15,17 @@ from onnx import NodeProto, TensorProto
 
 from yardarm.compile.normalising import graphs
 from yardarm.compile.quantization.forms import Form, constants
+from yardarm.compile.quantization.grids import GRIDS
 from yardarm.compile.quantization.placement import readers_of
 from yardarm.compile.quantization.plan import Plan
 from yardarm.compile.searching.costs import FREE, Costs
 from yardarm.profiles import Profile
 
 KERNEL = 4_000.0  # cycles that starting a kernel takes
-BYTES = {Form.STATIC: 1, Form.FP16: 2, Form.FP32: 4}
+BYTES = {Form.FP8: 1, Form.STATIC: 1, Form.FP16: 2, Form.FP32: 4}
 # Multiplications of a CUDA core and its share of the tensor cores in a cycle, half of the peak:
 # float32 stays float32, for TF32 is switched off where float16 was too rough already.
-PRODUCTS = {Form.STATIC: 8.0, Form.FP16: 4.0, Form.FP32: 0.5}
+PRODUCTS = {Form.FP8: 8.0, Form.STATIC: 8.0, Form.FP16: 4.0, Form.FP32: 0.5}
 # The engine computes these on the way out of the kernel before them.
 FUSED = frozenset(
     {"Relu", "Clip", "LeakyRelu", "PRelu", "Elu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish",
@@ -75,14 +76,14 @@ class GpuCosts:
             inside = self._bytes(read[1:], node, form)
             return inside / self.bandwidth + self._conversions(node, forms, form)
         moved = self._bytes(read, node, form) + self._left(node, forms, inner)
-        kinds = PRODUCTS | ({Form.STATIC: PRODUCTS[Form.FP16]} if self._apart(node) else {})
-        arithmetic = products / (kinds[form] * self.cores)
+        rate = min(PRODUCTS[form], PRODUCTS[Form.FP16]) if self._apart(node) else PRODUCTS[form]
+        arithmetic = products / (rate * self.cores)
         kernel = max(arithmetic, moved / self.bandwidth) + KERNEL
         return kernel + self._conversions(node, forms, form)
 
     def _inner(self, node: NodeProto, form: Form) -> Form:
         """What a node's results are in, as long as nobody wants them in int8."""
-        if form is not Form.STATIC:
+        if form not in GRIDS:
             return form
         half = self.plan.tensorrt is not None and node.name in self.plan.tensorrt.fit
         return Form.FP16 if half else Form.FP32
@@ -109,8 +110,8 @@ class GpuCosts:
     def _left(self, node: NodeProto, forms: Mapping[str, Form], inner: Form) -> float:
         """Bytes of results: int8 where all that read them take that."""
         readers = self._readers.get(node.output[0], [])
-        int8 = readers and all(forms.get(each.name) is Form.STATIC for each in readers)
-        return self.work.size(node.output[0]) * BYTES[Form.STATIC if int8 else inner]
+        low = readers and all(forms.get(each.name) in GRIDS for each in readers)
+        return self.work.size(node.output[0]) * BYTES[Form.STATIC if low else inner]
 
     def _conversions(self, node: NodeProto, forms: Mapping[str, Form], form: Form) -> float:
         """Kernels of their own for what is read in another type than it was made in. What int8
@@ -122,7 +123,7 @@ class GpuCosts:
             maker = self._makers.get(name)
             made = forms.get(maker.name, Form.FP32) if maker is not None else Form.FP32
             inside = self._inner(maker, made) if maker is not None else made
-            if form is Form.STATIC and (made is Form.STATIC or self._ends_static(maker, forms)):
+            if form in GRIDS and (made is form or self._ends_in(maker, forms, form)):
                 continue
             if form is not inside:
                 cost += KERNEL + self.work.size(name) * (BYTES[form] + BYTES[inside]) / (
@@ -130,11 +131,11 @@ class GpuCosts:
                 )
         return cost
 
-    def _ends_static(self, maker: NodeProto | None, forms: Mapping[str, Form]) -> bool:
+    def _ends_in(self, maker: NodeProto | None, forms: Mapping[str, Form], form: Form) -> bool:
         """What is fused behind an int8 kernel ends in int8 with it."""
         while maker is not None and maker.op_type in FUSED and self._follows(maker):
             maker = self._makers[maker.input[0]]
-            if forms.get(maker.name) is Form.STATIC:
+            if forms.get(maker.name) is form:
                 return True
         return False
 

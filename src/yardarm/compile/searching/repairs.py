@@ -20,6 +20,7 @@ from yardarm.events import Step
 
 SAMPLES = 128
 LITTLE = 0.05  # share of the errors that is not worth a second look
+INT8_WEIGHTS = (Form.STATIC, Form.DYNAMIC, Form.WEIGHTS)
 BETTER = 0.95  # share of the error that another rule must come below to be taken
 
 
@@ -83,7 +84,7 @@ def bias_shifts(model: ModelProto, plan: Plan, dataset: Dataset) -> dict[str, ND
         for node in model.graph.node
         if node.op_type in ("Conv", "Gemm")
         and plain(node)
-        and plan.forms.get(node.name, Form.FP32) is not Form.FP32
+        and plan.forms.get(node.name) in INT8_WEIGHTS
         and list(weights(node, known)) == [node.input[1]]
         and (len(node.input) < 3 or not node.input[2] or _vector(known.get(node.input[2])))
     ]

@@ -50,10 +50,14 @@ def ladders(
     known = constants(model)
     found = {}
     for node in model.graph.node:
-        forms = tensorrt_ladder(node, known, tensorrt.fit) if tensorrt else ladder(node, known)
+        forms = (
+            tensorrt_ladder(node, known, tensorrt.fit, tensorrt.low)
+            if tensorrt
+            else ladder(node, known)
+        )
         touched = activations(node, known)
         if not ranged.issuperset(touched if tensorrt else {*touched, node.output[0]}):
-            forms = tuple(form for form in forms if form is not Form.STATIC)
+            forms = tuple(form for form in forms if form not in (Form.STATIC, Form.FP8))
         if len(forms) > 1:
             found[node.name] = forms
     return found
