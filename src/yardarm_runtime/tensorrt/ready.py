@@ -52,7 +52,7 @@ def ensure(cache: Cache, wanted: Key, bundle: str, progress: Progress, force: bo
         history = _build(cache, wanted, bundle, partial, progress)
         _answer(bundle, partial, progress)
         cache.keep(wanted, history)
-        cache.forget_others(wanted)
+        cache.forget_broken()
         stored = cache.read(wanted)
     assert stored is not None
     return Ready(stored, False)
