@@ -25,12 +25,11 @@ class Ready(NamedTuple):
     cached: bool
 
 
-def wanted(trt: Any, cuda: Cuda, bundle: str, device_file: Optional[str]) -> Key:
+def wanted(trt: Any, cuda: Cuda, bundle: str, here: device.Device) -> Key:
     """The key of the engine that the bundle needs here. Raises Problem."""
     wishes = options.of(manifest.read(bundle))
     builder.check(trt, wishes)
     major, minor = cuda.capability()
-    here = device.read(device_file)
     return key.of(bundle, wishes.digest, str(trt.__version__), major * 10 + minor, here)
 
 
