@@ -18,7 +18,7 @@ from yardarm_wire.engines import Key
 from yardarm_wire.files import FILES
 from yardarm_wire.problems import Invalid, NotVerified, Refusal
 
-KEY_TIMEOUT = 120.0
+KEY_TIMEOUT = 90.0
 """Seconds until the runtime has found TensorRT and the GPU, on a board that is busy."""
 
 SIZES = 2

@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import closing
 from typing import Any, List, Optional
 
 from yardarm_runtime.problems import INVALID, MISMATCH, UNEXPECTED, Problem
@@ -57,9 +58,10 @@ def _golden(arguments: argparse.Namespace) -> int:
     from yardarm_runtime import golden
     from yardarm_runtime.engines import open_engine
 
-    engine = open_engine(arguments.bundle, arguments.threads, _place(arguments), _tell)
-    outcome = golden.check(engine, arguments.bundle)
-    engine.close()
+    with closing(
+        open_engine(arguments.bundle, arguments.threads, _place(arguments), _tell)
+    ) as engine:
+        outcome = golden.check(engine, arguments.bundle)
     _say(outcome)
     return 0 if outcome["ok"] else MISMATCH
 

@@ -49,22 +49,24 @@ def run(request: Request, progress: Progress) -> None:
     os.makedirs(request.output, exist_ok=True)
     before = environment.snapshot()
     cores = len(os.sched_getaffinity(0))
+    outputs = os.path.join(request.output, "outputs.npz")
     with arrays.Archive(request.data) as data:
         begun = time.perf_counter()
         engine = open_engine(request.bundle, plan["threads"], request.place, progress)
-        load_ms = _ms_since(begun)
-        first = first_sample(engine, plan, data)
-        begun = time.perf_counter()
-        engine.run(first)
-        cold = {"import_ms": request.import_ms, "load_ms": load_ms, "first_ms": _ms_since(begun)}
-        floor = latency.floor()
-        counted = _counted(request.counters, progress)
-        samples = timed(engine, first, plan, counted)
-        # Nobody times the answers to the evaluation data, so every core may help.
-        engine = engine.for_answers(max(cores, plan["threads"]))
-        outputs_over(engine, data, plan, os.path.join(request.output, "outputs.npz"), progress)
-        about = {"engine": engine.facts(), "versions": {**_versions(), **engine.versions()}}
-        engine.close()
+        cold = {"import_ms": request.import_ms, "load_ms": _ms_since(begun)}
+        try:
+            first = first_sample(engine, plan, data)
+            begun = time.perf_counter()
+            engine.run(first)
+            cold["first_ms"] = _ms_since(begun)
+            floor = latency.floor()
+            samples = timed(engine, first, plan, _counted(request.counters, progress))
+            # Nobody times the answers to the evaluation data, so every core may help.
+            engine = engine.for_answers(max(cores, plan["threads"]))
+            outputs_over(engine, data, plan, outputs, progress)
+            about = {"engine": engine.facts(), "versions": {**_versions(), **engine.versions()}}
+        finally:
+            engine.close()
     result = {
         "schema": RUN,
         "plan": plan,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict
 
-from yardarm_runtime import tensorrt
+from yardarm_runtime import device, tensorrt
 from yardarm_runtime.cuda import open_cuda
 from yardarm_runtime.engines import Place, opening
 from yardarm_runtime.problems import Problem
@@ -62,4 +62,4 @@ def needs_engine(bundle: str) -> bool:
 
 
 def _wanted(bundle: str, place: Place) -> Key:
-    return ready.wanted(tensorrt.load(), open_cuda(), bundle, place.device)
+    return ready.wanted(tensorrt.load(), open_cuda(), bundle, device.read(place.device))

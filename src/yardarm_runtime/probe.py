@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from typing import Any, Callable, Dict
 
 from yardarm_runtime import arrays, bench, latency
@@ -25,7 +26,7 @@ def run(
 ) -> None:
     """Write samples.npy as bench does; where the plan asks for `operators`, that many
     profiled runs, also operators.json, the median microseconds of each operator by name, and
-    what else the engine writes of the graph that runs.
+    what else the engine writes of the graph that runs. An engine that doesn't tell writes none.
 
     Raises:
         Problem: plan, model or data can't be used.
@@ -33,24 +34,24 @@ def run(
     """
     plan = bench.read_plan(plan_file)
     os.makedirs(output, exist_ok=True)
-    with arrays.Archive(data_file) as data:
-        engine = open_engine(bundle, plan["threads"], place, progress)
-        first = bench.first_sample(engine, plan, data)
 
     def between(samples: latency.Samples, _begin: int, end: int) -> None:
         progress("latency", end, samples.count)
 
-    bench.write(bench.timed(engine, first, plan, between), output)
-    if plan.get("operators"):
-        times = _operators(engine, first, plan, output)
-        FILES.write(os.path.join(output, "operators.json"), json.dumps(times).encode())
-    engine.close()
+    with closing(open_engine(bundle, plan["threads"], place, progress)) as engine:
+        with arrays.Archive(data_file) as data:
+            first = bench.first_sample(engine, plan, data)
+        bench.write(bench.timed(engine, first, plan, between), output)
+        if plan.get("operators"):
+            _write_operators(engine, first, plan, output)
 
 
-def _operators(
+def _write_operators(
     engine: Engine, first: Dict[str, Any], plan: Dict[str, Any], output: str
-) -> Dict[str, float]:
+) -> None:
     runs = plan["operators"]
     if type(runs) is not int or runs < 1:
         raise Problem("the plan's operators is %r, not an integer from 1" % (runs,))
-    return engine.operators(first, runs, plan["warmup"], output)
+    times = engine.operators(first, runs, plan["warmup"], output)
+    if times is not None:
+        FILES.write(os.path.join(output, "operators.json"), json.dumps(times).encode())

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from typing import Any, Callable, Optional
 
 import waitress
@@ -42,13 +43,18 @@ def serve(
     """
     logging.getLogger("waitress").setLevel(logging.CRITICAL)
     counters = Counters()
-    engine = open_engine(bundle, threads, place, progress)
-    service = Service(bundle, engine, counters)
-    file = CountersFile(counters, counters_path) if counters_path else None
-    if file:
-        file.update(force=True)
+    with closing(open_engine(bundle, threads, place, progress)) as engine:
+        service = Service(bundle, engine, counters)
+        file = CountersFile(counters, counters_path) if counters_path else None
+        if file:
+            file.update(force=True)
+        _serve(listen(service, host, port), file)
+        if file:
+            file.update(force=True)
+
+
+def _serve(server: Any, file: Optional[CountersFile]) -> None:
     stop = threading.Event()
-    server = listen(service, host, port)
 
     def ask_to_stop(*_signal: Any) -> None:
         stop.set()
@@ -59,9 +65,6 @@ def serve(
     print(json.dumps({"listening": int(server.effective_port)}), flush=True)
     _loop(server, stop.is_set, file)
     _drain(server, file)
-    if file:
-        file.update(force=True)
-    engine.close()
 
 
 def listen(service: Service, host: str, port: int) -> Any:

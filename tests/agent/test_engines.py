@@ -382,5 +382,7 @@ def test_an_engine_is_kept_whole_or_not_at_all(layout: Layout) -> None:
     folder.rename(folder.with_name("0" * 64))
     assert engines.kept(layout) == [], "under the name of another key"
     Path(layout.engines, "timing-10.3.0-87.cache").write_bytes(b"times")
+    Path(layout.engines, ".partial-" + "1" * 64).mkdir()
+    Path(layout.engines, "2" * 64 + ".partial").mkdir()
     engines.discard_partial(layout)
     assert [path.name for path in Path(layout.engines).iterdir()] == ["timing-10.3.0-87.cache"]

@@ -18,6 +18,7 @@ import pytest
 
 import tiny
 from agent_rig import Pipes, agent, power_mode, stop, tools
+from conftest import Cli
 from yardarm import deploy, profiles, project, signing
 from yardarm.artifacts import (
     MEDIA_BUNDLE,
@@ -181,7 +182,9 @@ def fetched(bench: Bench, device: Jetson) -> engines.Attachment:
     return flow.fetch(device.session, made, bench.store, lambda _event: None).attachment
 
 
-def test_the_second_device_is_handed_what_the_first_one_built(bench: Bench, jetson: Start) -> None:
+def test_the_second_device_is_handed_what_the_first_one_built(
+    bench: Bench, jetson: Start, cli: Cli
+) -> None:
     one, two = jetson("one"), jetson("two")
     done, events = bench.deploy(one)
     assert done.changed and done.engine is not None and done.engine.how == supply.BUILT
@@ -195,6 +198,9 @@ def test_the_second_device_is_handed_what_the_first_one_built(bench: Bench, jets
     assert kept.attachment.record == done.engine.record
     (listed,) = flow.kept(bench.root)
     assert listed == kept.attachment
+    (told,) = cli("engine", "list", "--project", bench.root, "--json").json
+    assert told["engine"] == listed.record.engine and told["origin"] == "signed"
+    assert "15W" in cli("engine", "list", "--project", bench.root).stdout
 
     handed, events = bench.deploy(two)
     assert handed.engine is not None and handed.engine.how == supply.HANDED_OVER

@@ -41,7 +41,7 @@ def test_proc_tells_what_is_free_and_who_holds_the_rest(tmp_path: Path) -> None:
         lines = f"Name:\t{name}\n" + (f"VmRSS:\t {resident} kB\n" if resident else "")
         (tmp_path / str(process) / "status").write_text(lines)
     (tmp_path / "6").mkdir()  # gone meanwhile
-    assert memory.available(str(tmp_path)) == 2 * MIB
+    assert memory.available(str(tmp_path), str(tmp_path)) == 2 * MIB
     assert memory.users(str(tmp_path)) == [User("large", 4, 999 * 1024), User("small", 3, 10240)]
     assert memory.users(str(tmp_path), most=1) == [User("large", 4, 999 * 1024)]
 
@@ -49,9 +49,19 @@ def test_proc_tells_what_is_free_and_who_holds_the_rest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "MemFree: 3 kB\n", "MemAvailable: much\n"])
 def test_what_is_not_told_is_not_made_up(tmp_path: Path, text: str) -> None:
     (tmp_path / "meminfo").write_text(text)
-    assert memory.available(str(tmp_path)) is None
-    assert memory.available(str(tmp_path / "no")) is None
+    assert memory.available(str(tmp_path), str(tmp_path)) is None
+    assert memory.available(str(tmp_path / "no"), str(tmp_path / "no")) is None
     assert memory.users(str(tmp_path / "no")) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "free"), [("max", 2 * MIB), ("1500000", 500_000), ("900000", 0), ("9000000", 2 * MIB)]
+)
+def test_a_containers_limit_counts_too(tmp_path: Path, limit: str, free: int) -> None:
+    (tmp_path / "meminfo").write_text("MemAvailable:    2048 kB\n")
+    (tmp_path / "memory.max").write_text(limit + "\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    assert memory.available(str(tmp_path), str(tmp_path)) == free
 
 
 def test_this_machine_tells() -> None:

@@ -118,7 +118,7 @@ def test_any_other_part_of_the_key_is_another_engine(
     change(part)
     assert orin.key()["present"] is False
     assert orin.build()["cached"] is False and orin.key()["present"] is True
-    assert old.exists() == (part == "model"), "another model's engine is none of its business"
+    assert old.exists(), "a release that runs, or ran before, may need it"
     reason = {"power_mode": "power mode: built in 15W, this device is in MAXN", "sm": "SM 87"}
     assert any(reason.get(part, "something else") in line for line in orin.told) == (
         part != "model"

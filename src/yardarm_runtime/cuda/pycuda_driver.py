@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from typing import Any, Callable, Dict, Optional, Tuple, TypeVar, cast
 
 import numpy as np
@@ -23,13 +22,18 @@ def load() -> Optional[PyCuda]:
 
 
 def _told(method: Method) -> Method:
-    """pycuda's errors as Problem, and the device's primary context current in this thread."""
+    """pycuda's errors as Problem, and the device's primary context current meanwhile: a thread
+    that ends with a context of pycuda's ends the process."""
 
     @functools.wraps(method)
     def call(self: PyCuda, *arguments: Any) -> Any:
         try:
-            self._attach()
-            return method(self, *arguments)
+            context = self._primary()
+            context.push()
+            try:
+                return method(self, *arguments)
+            finally:
+                context.pop()
         except self._driver.Error as error:
             raise Problem("CUDA: %s failed: %s" % (method.__name__, error)) from None
 
@@ -47,7 +51,6 @@ class PyCuda:
 
     def __init__(self, driver: Any) -> None:
         self._driver = driver
-        self._threads = threading.local()
         self._held = {}  # type: Dict[int, Any]
         try:
             driver.init()
@@ -56,13 +59,11 @@ class PyCuda:
             raise Problem("CUDA finds no device: %s" % error) from None
         self._context = None  # type: Any
 
-    def _attach(self) -> None:
+    def _primary(self) -> Any:
         """The context that CUDA's runtime library uses too, so that TensorRT shares it."""
         if self._context is None:
             self._context = self._device.retain_primary_context()
-        if not getattr(self._threads, "attached", False):
-            self._context.push()
-            self._threads.attached = True
+        return self._context
 
     def _hold(self, handle: int, thing: Any) -> int:
         self._held[handle] = thing

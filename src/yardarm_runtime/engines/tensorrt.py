@@ -6,6 +6,7 @@ from typing import Any, Callable, Dict, Mapping, Optional
 
 import numpy as np
 
+from yardarm_runtime import device as device_file
 from yardarm_runtime import manifest
 from yardarm_runtime.cuda import open_cuda
 from yardarm_runtime.engines.engine import Bound, Engine
@@ -38,7 +39,8 @@ class TensorRT(Engine):
     ) -> None:
         Engine.__init__(self, bundle)
         trt, self._cuda = load(), open_cuda()
-        self._key = ready.wanted(trt, self._cuda, bundle, device)
+        self._device = device_file.read(device)
+        self._key = ready.wanted(trt, self._cuda, bundle, self._device)
         found = ready.ensure(Cache(engines), self._key, bundle, progress, False)
         self._history, self._cached = found.stored.history, found.cached
         ports = declared(manifest.read(bundle))
@@ -63,6 +65,7 @@ class TensorRT(Engine):
             "route": "tensorrt",
             "key": self._key.to_json(),
             "power_mode": self._key.power_mode,
+            "jetson_clocks": self._device.jetson_clocks,
             "gpu": self._cuda.name(),
             "cuda": self._cuda.route,
             "built_s": self._history.get("built_s"),

@@ -122,11 +122,11 @@ class Cache:
         differences = [key.differences(record.key) for record in self.relatives(key)]
         return min(differences, key=len, default=[])
 
-    def forget_others(self, key: Key) -> None:
-        """Remove the model's engines of other keys, and what broken builds left behind; for who
-        holds the lock."""
-        stale = [self.folder(record.key) for record in self.relatives(key)]
-        for folder in stale + glob.glob(os.path.join(glob.escape(self.root), "*" + PARTIAL)):
+    def forget_broken(self) -> None:
+        """Remove what broken builds left behind; for who holds the lock. Engines of other keys
+        stay: the release that serves, or the one that a device goes back to, may run by one.
+        The agent knows, and removes those of models that are gone."""
+        for folder in glob.glob(os.path.join(glob.escape(self.root), "*" + PARTIAL)):
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager

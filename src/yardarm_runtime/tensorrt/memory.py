@@ -63,11 +63,24 @@ def _holders(users: List[User]) -> str:
     return ", most is held by %s" % ", ".join(told) if told else ""
 
 
-def available(proc: str = "/proc") -> Optional[int]:
-    """Bytes that a program may still take without swapping; None where that isn't told."""
+def available(proc: str = "/proc", control: str = "/sys/fs/cgroup") -> Optional[int]:
+    """Bytes that a program may still take without swapping, in the whole machine and in the
+    container's control group; None where neither is told."""
     lines = _fields(os.path.join(proc, "meminfo"))
     words = lines.get("MemAvailable", "").split()
-    return int(words[0]) * 1024 if words and words[0].isdigit() else None
+    machine = int(words[0]) * 1024 if words and words[0].isdigit() else None
+    limit, used = (_number(os.path.join(control, "memory." + name)) for name in ("max", "current"))
+    group = max(0, limit - used) if limit is not None and used is not None else None
+    return min((value for value in (machine, group) if value is not None), default=None)
+
+
+def _number(path: str) -> Optional[int]:
+    """None for "max", which is no limit."""
+    try:
+        with open(path, encoding="ascii") as stream:
+            return int(stream.read(64))
+    except (OSError, ValueError):
+        return None
 
 
 def users(proc: str = "/proc", most: int = 3) -> List[User]:

@@ -62,7 +62,7 @@ def of(manifest: Mapping[str, Any]) -> Options:
 def _read(body: Dict[str, Any]) -> Options:
     return Options(
         str(body["version"]),
-        bool(body["strongly_typed"]),
+        _flag(body["strongly_typed"]),
         frozenset(_texts(body.get("flags", ()))),
         frozenset(_texts(body.get("float32", ()))),
         {name: _profile(name, shapes) for name, shapes in body.get("profiles", {}).items()},
@@ -70,6 +70,12 @@ def _read(body: Dict[str, Any]) -> Options:
         int(body.get("optimization_level", 3)),
         engines.of_bytes(engines.canonical(body)),
     )
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("strongly_typed is true or false")
+    return value
 
 
 def _texts(values: Sequence[Any]) -> Sequence[str]:

@@ -25,12 +25,11 @@ class Ready(NamedTuple):
     cached: bool
 
 
-def wanted(trt: Any, cuda: Cuda, bundle: str, device_file: Optional[str]) -> Key:
+def wanted(trt: Any, cuda: Cuda, bundle: str, here: device.Device) -> Key:
     """The key of the engine that the bundle needs here. Raises Problem."""
     wishes = options.of(manifest.read(bundle))
     builder.check(trt, wishes)
     major, minor = cuda.capability()
-    here = device.read(device_file)
     return key.of(bundle, wishes.digest, str(trt.__version__), major * 10 + minor, here)
 
 
@@ -52,7 +51,7 @@ def ensure(cache: Cache, wanted: Key, bundle: str, progress: Progress, force: bo
         history = _build(cache, wanted, bundle, partial, progress)
         _answer(bundle, partial, progress)
         cache.keep(wanted, history)
-        cache.forget_others(wanted)
+        cache.forget_broken()
         stored = cache.read(wanted)
     assert stored is not None
     return Ready(stored, False)

@@ -102,5 +102,13 @@ def deployed_text(done: Deployed, host: str) -> str:
     return (
         f"{host} runs {name}\n"
         f"sent {done.plan.bytes / 1e6:.1f} of {done.plan.total / 1e6:.1f} MB, "
-        f"{done.deployment.downtime_s:.1f} s without service"
+        f"{_engine_text(done)}{done.deployment.downtime_s:.1f} s without service"
     )
+
+
+def _engine_text(done: Deployed) -> str:
+    engine = done.deployment.engine
+    if engine is None:
+        return ""
+    took = f" in {engine.seconds:.0f} s" if engine.seconds else ""
+    return f"engine {engine.how}{took}, "
