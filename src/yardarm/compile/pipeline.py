@@ -38,7 +38,7 @@ from yardarm.compile.target import HALF_SCALES, for_target, jetpack, normalised,
 from yardarm.compile.verify import check_alike, golden
 from yardarm.digest import Digest, of_json, short
 from yardarm.errors import InvalidInput, Unsupported
-from yardarm.events import Note, Sink, step
+from yardarm.events import Note, Sink, Step, step
 from yardarm.profiles import Profile
 from yardarm.project import Project
 from yardarm.store import Store
@@ -200,7 +200,8 @@ class _Compiler:
     def bundle(self) -> tuple[Bundle, dict[str, float]]:
         """The bundle, and candidates' times where a device was asked."""
         original = self.sources.model.model
-        self._require(original, imported=True)
+        if runs_tensorrt(self.profile):
+            readiness.require(self._readiness(original, imported=True))
         prepared = self._prepared(original)
         scorer = self._scorer(original)
         observed = self._observed(prepared)
@@ -210,7 +211,8 @@ class _Compiler:
             file = onnx.load_from_string(found.chosen.data)
             shapes = self._shapes(original) if found.chosen.plan.tensorrt else {}
             part_axes(file, shapes)
-            self._require(file, shapes)
+            if found.chosen.plan.tensorrt:
+                self._ask(file, shapes, running)
             data = bundles.serialised(file, original)
             model = self.store.put(data, MEDIA_OCTETS, {TITLE: bundles.MODEL})
             written = self._answering(model, prepared, found)
@@ -252,19 +254,22 @@ class _Compiler:
         check_alike(rounded, onnx.load(file), sample, layout)
         return answering
 
-    def _require(
-        self,
-        model: ModelProto,
-        shapes: Mapping[str, Mapping[str, list[int]]] | None = None,
-        *,
-        imported: bool = False,
-    ) -> None:
-        """Raises Unsupported with all that TensorRT's parser would refuse in a model."""
-        if runs_tensorrt(self.profile):
-            release = jetpack(self.project, self.profile)
-            readiness.require(
-                readiness.check(model, self.profile, release, profiles=shapes, imported=imported)
-            )
+    def _ask(self, file: ModelProto, shapes: readiness.Shapes, running: Step) -> None:
+        """Raises Unsupported with all that TensorRT would refuse in the written file."""
+        release = jetpack(self.project, self.profile)
+        found = self._readiness(file, shapes)
+        if found.ready and readiness.is_asked(release):
+            found = found.told(*readiness.oracle(file, release, profiles=shapes))
+        readiness.require(found)
+        for each in found.findings:
+            if each.severity is readiness.Severity.WARNING:
+                running.note(f"{each}", "warning")
+
+    def _readiness(
+        self, model: ModelProto, shapes: readiness.Shapes | None = None, *, imported: bool = False
+    ) -> readiness.Readiness:
+        release = jetpack(self.project, self.profile)
+        return readiness.check(model, self.profile, release, profiles=shapes, imported=imported)
 
     def _shapes(self, original: ModelProto) -> dict[str, dict[str, list[int]]]:
         sets = self.sources.calibration, self.sources.evaluation

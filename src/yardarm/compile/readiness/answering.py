@@ -1,7 +1,8 @@
 """A program of its own: what TensorRT-RTX says of models. Run by `asking.py` as a child, since
 the parser may take its process with it.
 
-stdin: one JSON a line, {"model": PATH, "build": bool, "profiles": {input: {min, opt, max}}}.
+stdin: one JSON a line, {"model": PATH, "build": bool, "sm": compute capability to build for,
+    "profiles": {input: {min, opt, max}}}.
 stdout: for each, one JSON: {"accepted": bool, "problems": [{"node", "op", "what"}], "bytes": int}.
 """
 
@@ -24,6 +25,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     if not request["build"]:
         return {"accepted": True, "problems": [], "bytes": 0}
     config = builder.create_builder_config()
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(trt.ComputeCapability, f"SM{request['sm']}"), 0)
     if request["profiles"]:
         profile = builder.create_optimization_profile()
         for name, shapes in request["profiles"].items():

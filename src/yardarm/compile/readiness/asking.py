@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from yardarm import process
+from yardarm.compile.normalising import graphs
 from yardarm.compile.readiness import tables
 from yardarm.compile.readiness.findings import Finding, Severity
 from yardarm.compile.readiness.reading import Shapes
@@ -30,6 +31,8 @@ PATIENCE = 300.0  # seconds
 LARGEST = 100_000_000  # bytes of a model that is built as well as parsed
 NEWEST = (10, 13)  # since when its refusal is taken for the target's
 ASKED = (10, 0)  # older versions are too far from it
+AMPERE, BLACKWELL = 86, 120
+LOW = frozenset({TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E5M2, TensorProto.FLOAT4E2M1})
 LINES = 3  # of a refusal that are quoted
 
 
@@ -151,4 +154,11 @@ def _line(question: Question, file: Path) -> str:
         name: {end: list(shape) for end, shape in ends.items()}
         for name, ends in (question.profiles or {}).items()
     }
-    return json.dumps({"model": str(file), "build": question.build, "profiles": profiles})
+    asked = {"model": str(file), "build": question.build, "sm": capability(question.model)}
+    return json.dumps(asked | {"profiles": profiles})
+
+
+def capability(model: ModelProto) -> int:
+    """A GPU that TensorRT-RTX builds for and that has the model's types."""
+    low = any(tensor.data_type in LOW for tensor in graphs.tensors(model.graph))
+    return BLACKWELL if low else AMPERE
