@@ -10,13 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from trt import fakes
-from yardarm_runtime import building
+from yardarm_runtime import building, golden, probe
+from yardarm_runtime.cuda import cudart
 from yardarm_runtime.engines import Place, open_engine
 from yardarm_runtime.problems import Problem
-from yardarm_runtime.tensorrt import cache, child
+from yardarm_runtime.tensorrt import cache, child, memory
 from yardarm_wire import engines
 from yardarm_wire.engines import Key, Record
 from yardarm_wire.files import FILES
@@ -283,3 +285,63 @@ def test_a_manifest_that_asks_for_nonsense_is_told(
     make_bundle(**changes)
     with pytest.raises(Problem, match=message):
         orin.key()
+
+
+@pytest.mark.parametrize("free", [100, 4000])
+def test_a_build_takes_no_more_memory_than_there_is(
+    orin: Device, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    size = memory.HEADROOM + memory.MIB * free // 2
+    monkeypatch.setattr(memory, "available", lambda: size)
+    built = orin.build()
+    lowered = [note for note in built["notes"] if note.startswith("the memory pool is 49 MiB")]
+    assert bool(lowered) == (free == 100) and set(built["notes"]) <= set(orin.told)
+
+
+def test_a_board_without_memory_is_told_before_the_build(
+    orin: Device, here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: memory.HEADROOM)
+    with pytest.raises(Problem, match="Close what can be closed"):
+        orin.build()
+    assert builds(here) == 0
+
+
+def test_a_gpu_of_its_own_counts_its_own_memory(
+    orin: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cudart.Cudart, "integrated", lambda _self: False)
+    monkeypatch.setattr(cudart.Cudart, "memory", lambda _self: (memory.HEADROOM, memory.HEADROOM))
+    with pytest.raises(Problem, match="needs about 528 MiB of free memory, there are 512"):
+        orin.build()
+
+
+@pytest.mark.parametrize("here", ["8.4", "8.6"], indirect=True)
+def test_eight_answers_its_golden_inputs(
+    orin: Device, make_bundle: Callable[..., Path], library: fakes.Library
+) -> None:
+    make_bundle(strongly_typed=False, flags=["fp16"])
+    engine = open_engine(str(orin.bundle), 1, orin.place, orin.tell)
+    assert golden.check(engine, str(orin.bundle))["ok"]
+    engine.close()
+    assert library.left() == NOTHING
+
+
+def test_a_probe_of_an_engine_tells_no_operators(orin: Device, images: Any, tmp_path: Path) -> None:
+    body = {"schema": "yardarm.plan/1", "scenario": "single-stream", "iterations": 5, "warmup": 1}
+    body |= {"threads": 1, "batch": 1, "inputs": ["x"], "operators": 3}
+    (tmp_path / "plan.json").write_text(json.dumps(body))
+    np.savez(tmp_path / "data.npz", x=images)
+    files = [str(tmp_path / name) for name in ("plan.json", "data.npz", "out")]
+    probe.run(str(orin.bundle), *files, lambda *_: None, place=orin.place)
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"samples.npy", "device_times.npy"}
+
+
+def test_a_bundle_for_onnxruntime_needs_no_engine(orin: Device, here: Any) -> None:
+    (orin.bundle / "manifest.json").write_text('{"target": "onnxruntime"}')
+    assert orin.key() == {"key": None, "present": False}
+    with pytest.raises(Problem, match="needs no engine"):
+        orin.build()
+    assert open_engine(str(orin.bundle), 1, orin.place, orin.tell).facts()["route"] == "onnxruntime"
+    assert fakes.calls(here) == []

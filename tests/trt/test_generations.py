@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trt import fakes, small_graphs, surfaces
+from trt import fakes, small_graphs
 from trt.fakes import plan
 from yardarm_runtime.problems import Problem
 from yardarm_runtime.selftest import model
@@ -15,7 +15,7 @@ from yardarm_runtime.tensorrt.generation import generation_of
 from yardarm_runtime.tensorrt.options import Options, Profile
 
 EIGHT = ("8.4", "8.5", "8.6")
-NEWER = tuple(name for name in surfaces.NAMES if name not in (*EIGHT, "rtx"))
+NEWER = ("10.3", "11.4")
 ALL = EIGHT + NEWER
 TYPED = Options(version="10.3")
 LOOSE = Options(version="8.6", strongly_typed=False)

@@ -17,7 +17,7 @@ from yardarm_runtime.tensorrt import builder
 from yardarm_runtime.tensorrt.options import Options, Profile
 from yardarm_runtime.tensorrt.runner import Runner
 
-WAYS = ("8.4", "8.6", "10.3", "11.4", "10.3 by pycuda")
+WAYS = ("8.4", "10.3", "11.4", "10.3 by pycuda")
 NOTHING = {"device": 0, "host": 0, "streams": 0, "events": 0, "pageable": 0}
 BATCHES = {"x": Profile((1, 3, 8, 8), (2, 3, 8, 8), (4, 3, 8, 8))}
 INDICES = {"index": Profile((1,), (2,), (5,))}
