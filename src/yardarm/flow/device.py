@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yardarm import deploy, matching, profiles, project
@@ -15,6 +15,7 @@ from yardarm.flow import hosts
 from yardarm.flow.detect import ask
 from yardarm.flow.workspace import Workspace, workspace
 from yardarm.profiles import Profile
+from yardarm.project import Project
 from yardarm.remote import Connection, Session, connect, open_session
 
 
@@ -77,7 +78,17 @@ def at_work(
         device(host, sink, beside=root, profile=profile) as opened,
         workspace(where, opened.profile.name, f"{purpose} {host}") as work,
     ):
-        yield opened, work
+        yield opened, replace(work, project=for_device(work.project, opened))
+
+
+def for_device(asked: Project, opened: Device) -> Project:
+    """The project, compiled for the JetPack that runs on a device unless it names another one.
+    Where the profile doesn't know what runs there, its own default stays."""
+    found = matching.release(opened.facts, opened.profile)
+    if found is None or asked.tensorrt.jetpack is not None:
+        return asked
+    section = asked.tensorrt.model_copy(update={"jetpack": found.jetpack})
+    return asked.model_copy(update={"tensorrt": section})
 
 
 def _known(beside: Path | None) -> list[Profile]:
