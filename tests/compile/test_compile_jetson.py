@@ -147,3 +147,30 @@ def test_all_that_the_target_refuses_is_told_at_once(tmp_path: Path, cli: Any) -
     assert "again" in done.stderr
     assert "Compress" in done.stderr
     assert not (folder / "out").exists()
+
+
+def test_what_only_the_real_parser_refuses_is_told_before_a_bundle_is_there(
+    tmp_path: Path, cli: Any
+) -> None:
+    held = {"first": np.zeros((80, 1), np.int64), "by": np.full((80, 1), 2, np.float32)}
+    scatter = helper.make_node(
+        "ScatterElements", ["x", "first", "by"], ["y"], "scatter", axis=1, reduction="mul"
+    )
+    graph = helper.make_graph(
+        [scatter],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [80, 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [80, 2])],
+        [numpy_helper.from_array(values, name) for name, values in held.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    x = np.random.default_rng(0).normal(0, 1, (80, 2)).astype(np.float32)
+    label = (2 * x[:, 0] < x[:, 1]).astype(np.int64)
+    folder = project(tmp_path / "scatter", model, x, label, "")
+    done = cli("compile", "--profile", "jetson-agx-thor", cwd=folder, code=10)
+    assert "TensorRT-RTX" in done.stderr
+    assert "reduction" in done.stderr
+    said = cli("compile", *ORIN, cwd=folder)  # older: a refusal of the newer one is a warning
+    assert "TensorRT-RTX" in said.stderr
+    # onnxruntime has no float16 kernel of it either: the file can't be tried here.
+    assert "runs on the device alone" in said.stderr

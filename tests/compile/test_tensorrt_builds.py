@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import tensorrt_rtx
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from int8_graphs import ranges
 from yardarm.artifacts import Layout
@@ -25,6 +25,7 @@ from yardarm.compile.quantization.grids import GRIDS
 from yardarm.compile.quantization.names import shorten
 from yardarm.compile.quantization.plan import Plan, TensorRt
 from yardarm.compile.quantization.quantize import shipped
+from yardarm.compile.readiness.asking import Question, ask
 from yardarm.compile.searching.subject import ladders
 from yardarm.profiles import Quantization
 from yardarm_runtime.tensorrt.builder import build
@@ -99,6 +100,50 @@ def written(made: Made, form: Form, version: tuple[int, int]) -> ModelProto:
     choice = Quantization(symmetric_activations=True)
     short, _ = shorten(shipped(model, Plan(choice, forms, seen, tensorrt=target)))
     return short
+
+
+ONE = {
+    "Abs": {}, "Acos": {}, "Asin": {}, "Asinh": {}, "Atan": {},
+    "AveragePool": {"kernel_shape": [2, 2]},
+    "Celu": {}, "Clip": {}, "Cos": {}, "Cosh": {}, "CumSum": {}, "DepthToSpace": {"blocksize": 2},
+    "Elu": {}, "Erf": {}, "Exp": {}, "Flatten": {}, "Gelu": {}, "GlobalAveragePool": {},
+    "GlobalMaxPool": {}, "HardSigmoid": {}, "HardSwish": {}, "Identity": {}, "LRN": {"size": 3},
+    "LeakyRelu": {}, "Log": {}, "LogSoftmax": {}, "LpNormalization": {},
+    "MaxPool": {"kernel_shape": [2, 2]}, "MeanVarianceNormalization": {}, "Mish": {}, "Neg": {},
+    "Reciprocal": {}, "ReduceL1": {}, "ReduceL2": {}, "ReduceLogSum": {}, "ReduceLogSumExp": {},
+    "ReduceMax": {}, "ReduceMean": {}, "ReduceMin": {}, "ReduceProd": {}, "ReduceSum": {},
+    "ReduceSumSquare": {}, "Relu": {}, "Round": {}, "Selu": {}, "Sigmoid": {}, "Sign": {},
+    "Sin": {},
+    "Sinh": {}, "Softmax": {}, "Softplus": {}, "Softsign": {}, "SpaceToDepth": {"blocksize": 2},
+    "Sqrt": {}, "Tan": {}, "Tanh": {}, "ThresholdedRelu": {}, "Transpose": {},
+}  # fmt: skip
+TWO = ("Add", "Div", "Max", "Mean", "Min", "Mul", "PRelu", "Pow", "Sub", "Sum")
+
+
+def small(op: str, inputs: list[str], **how: object) -> ModelProto:
+    """One operator on [1, 4, 8, 8], beside constants of that shape; of axes for CumSum."""
+    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4, 8, 8]) for n in ("x", "y")]
+    ports[1].type.tensor_type.ClearField("shape")
+    held = {"c": np.full((1, 4, 8, 8), 1.5, np.float32), "axis": np.array(1, np.int64)}
+    node = helper.make_node(op, inputs, ["y"], "n", **how)
+    constants = [numpy_helper.from_array(held[name], name) for name in inputs if name in held]
+    graph = helper.make_graph([node], "g", ports[:1], ports[1:], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+def test_every_operator_that_is_made_float16_is_parsed_so() -> None:
+    ones = [small(op, ["x", "axis"] if op == "CumSum" else ["x"], **how) for op, how in ONE.items()]
+    models = [*ones, *(small(op, ["x", "c"]) for op in TWO)]
+    asked = {}
+    for model in models:
+        fit = halves.fit(model, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, 20)
+        target = TensorRt((10, 3), fit, 20)
+        plan = Plan(Quantization(), dict.fromkeys(fit, Form.FP16), {}, tensorrt=target)
+        if fit:
+            asked[model.graph.node[0].op_type] = Question(shipped(model, plan), build=False)
+    answers = dict(zip(asked, ask(list(asked.values())), strict=True))
+    assert set(ONE) - set(asked) == halves.REFUSED
+    assert not {op: answer.problems for op, answer in answers.items() if not answer.accepted}
 
 
 KINDS = [

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from readiness_models import RIGHT, Case, cases, dynamic, one
 from yardarm import profiles
 from yardarm.compile.building import part_axes
+from yardarm.compile.quantization.forms import Form
+from yardarm.compile.quantization.grids import GRIDS
 from yardarm.compile.readiness import RULES, Severity, check, is_asked, oracle
 from yardarm.compile.readiness.asking import Answer, Question, ask
 from yardarm.process import ProcessFailed
@@ -87,6 +90,24 @@ def test_text_angle_names_two_axes_alike(text_angle_model: ModelProto) -> None:
         assert told == [severity]
     (error,) = oracle(text_angle_model, THOR, profiles=TEXT_ANGLE)
     assert "Input dimensions with this name" in error.what
+
+
+def test_float8_is_built_for_a_gpu_that_has_it() -> None:
+    values = np.ones((16, 16), GRIDS[Form.FP8].kind)
+    scale = numpy_helper.from_array(np.array(0.5, np.float32), "s")
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "q"),
+        helper.make_node("DequantizeLinear", ["q", "s"], ["f"], "f"),
+        helper.make_node("DequantizeLinear", ["w", "s"], ["v"], "v"),
+        helper.make_node("MatMul", ["f", "v"], ["y"], "product"),
+    ]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [16, 16]) for name in "xy"]
+    zero = numpy_helper.from_array(np.zeros((), values.dtype), "z")
+    held = [scale, zero, numpy_helper.from_array(values, "w")]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], held)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    (note,) = oracle(model, THOR)
+    assert "parser and builder accept" in note.what
 
 
 def test_a_refusal_weighs_more_the_nearer_the_version() -> None:

@@ -215,7 +215,7 @@ class _Compiler:
                 self._ask(file, shapes, running)
             data = bundles.serialised(file, original)
             model = self.store.put(data, MEDIA_OCTETS, {TITLE: bundles.MODEL})
-            written = self._answering(model, prepared, found)
+            written = self._answering(model, prepared, found, running)
             scored = scorer.score(written, running)
             witnesses = golden(written, self.sources.evaluation, scorer.truth(), scored.answers)
             compared = scored.comparison
@@ -241,7 +241,9 @@ class _Compiler:
         known = {name: latency for name, latency in times.items() if latency is not None}
         return bundles.put(self.store, model, body, seen, witnesses), known
 
-    def _answering(self, model: Descriptor, prepared: ModelProto, found: Found) -> Engine:
+    def _answering(
+        self, model: Descriptor, prepared: ModelProto, found: Found, running: Step
+    ) -> Engine:
         """What answers as the device will: the written file itself, where onnxruntime is there
         too. One for TensorRT is loaded, and has to be near to what is scored in its place."""
         layout = self.project.layout
@@ -251,7 +253,8 @@ class _Compiler:
         rounded = quantize(prepared, found.chosen.plan)
         answering = Engine(rounded, layout=layout)
         sample = next(self.sources.evaluation.batches(FIRST, answering.inputs))
-        check_alike(rounded, onnx.load(file), sample, layout)
+        if reason := check_alike(rounded, onnx.load(file), sample, layout):
+            running.note(f"the written file runs on the device alone: {reason}", "warning")
         return answering
 
     def _ask(self, file: ModelProto, shapes: readiness.Shapes, running: Step) -> None:

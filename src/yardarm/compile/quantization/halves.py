@@ -27,6 +27,9 @@ _FIXED = frozenset(
     {"Cast", "CastLike", "Constant", "ConstantOfShape", "EyeLike", "QuantizeLinear",
      "DequantizeLinear", "DynamicQuantizeLinear"}
 )  # fmt: skip
+REFUSED = frozenset(
+    {"Celu", "MeanVarianceNormalization"}
+)  # in float16, by the parser of TensorRT-RTX 1.7
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ def types(model: ModelProto) -> dict[str, int]:
 
 def typed(node: NodeProto, kinds: Mapping[str, int], opset: int) -> Typed | None:
     """The places of a node that can be float16 together; None where there is no choice."""
-    if node.domain not in graphs.STANDARD or node.op_type in _FIXED or any(graphs.bodies(node)):
+    if node.domain not in graphs.STANDARD or any(graphs.bodies(node)):
+        return None
+    if node.op_type in _FIXED or node.op_type in REFUSED:
         return None
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
