@@ -62,6 +62,7 @@ class Runner:
         self._journal = Journal()
         self._generation = generation_of(trt)
         self._logger = logger_for(trt, self._journal)
+        trt.init_libnvinfer_plugins(self._logger, "")  # engines refer to them by name
         self._buffers: Dict[str, Buffer] = {}
         self._handles: List[Callable[[], None]] = []
         self._shapes: Dict[str, Tuple[int, ...]] = {}
