@@ -1,4 +1,4 @@
-# ruff: noqa: PTH102, PTH110, PTH118, PTH123, N815, T201, UP031
+# ruff: noqa: PTH102, PTH110, PTH118, PTH120, PTH123, N815, T201, UP031
 """Plays `unshare … chroot … python3 -m yardarm_runtime` where tests may not mount: what the
 image's file `behaviour` says, it does."""
 
@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-sys.path.insert(0, os.environ["YARDARM_TESTED"])
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "src"))
 from yardarm_wire import engines
 
 ROOT = sys.argv[sys.argv.index("yardarm") + 1]
