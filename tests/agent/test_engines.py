@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -380,5 +381,9 @@ def test_an_engine_is_kept_whole_or_not_at_all(layout: Layout) -> None:
     Path(layout.engines, "timing-10.3.0-87.cache").write_bytes(b"times")
     Path(layout.engines, ".partial-" + "1" * 64).mkdir()
     Path(layout.engines, "2" * 64 + ".partial").mkdir()
+    for name, age in (("old", 7200), ("new", 0)):
+        Path(layout.engines, f".partial-{name}").write_bytes(b"half")
+        os.utime(Path(layout.engines, f".partial-{name}"), (time.time() - age,) * 2)
     engines.discard_partial(layout)
-    assert [path.name for path in Path(layout.engines).iterdir()] == ["timing-10.3.0-87.cache"]
+    left = sorted(path.name for path in Path(layout.engines).iterdir())
+    assert left == [".partial-new", "timing-10.3.0-87.cache"], "somebody may be writing it"
