@@ -9,7 +9,7 @@ import numpy as np
 from yardarm_runtime.cuda import Cuda
 from yardarm_runtime.engines.engine import Bound
 from yardarm_runtime.engines.ports import Port, Ports
-from yardarm_runtime.problems import Problem
+from yardarm_runtime.problems import Broken, Problem
 from yardarm_runtime.tensorrt.generation import Tensor, generation_of, title
 from yardarm_runtime.tensorrt.journal import Journal, logger_for
 
@@ -117,7 +117,8 @@ class Runner:
         """All outputs by name; `feeds` have been checked against `inputs`.
 
         Raises:
-            Problem: a value doesn't fit the engine's type, or TensorRT or CUDA fails.
+            Problem: a value doesn't fit the engine's type, or there is no room.
+        Broken: TensorRT or CUDA fail while they work.
         """
         self._prepare(feeds)
         self._infer()
@@ -131,6 +132,7 @@ class Runner:
 
     def _prepare(self, feeds: Arrays) -> None:
         """Values in the pinned buffers, shapes and addresses in the context."""
+        del self._journal.errors[:]  # those of earlier inferences
         values = {
             name: self._fitting(name, array)
             for name, array in feeds.items()
@@ -180,6 +182,12 @@ class Runner:
         self._buffers[name] = Buffer(self._cuda, max(1, size))
 
     def _infer(self) -> None:
+        try:
+            self._queue_and_wait()
+        except Problem as error:
+            raise Broken(str(error)) from None
+
+    def _queue_and_wait(self) -> None:
         cuda, stream = self._cuda, self._stream
         for _name, pointer, view in self._going:
             cuda.copy_in(pointer, view, stream)
