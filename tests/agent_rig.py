@@ -219,7 +219,7 @@ def tools(folder: Path) -> Path:
     """What a release of the stand-in needs of a device, as a folder for PATH. The power mode is
     what a file there says, if anything."""
     folder.mkdir()
-    tool(folder / "unshare", f'YARDARM_TESTED={SOURCE} exec {sys.executable} -S {STUB} "$@"')
+    tool(folder / "unshare", f'exec {sys.executable} -S {STUB} "$@"')
     tool(folder / "nvpmodel", f"cat {folder}/power-mode 2>/dev/null")
     return folder
 

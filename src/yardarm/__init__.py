@@ -18,7 +18,9 @@ for progress (`yardarm.events`); each raises `yardarm.errors.YardarmError`:
     explain_on(where, host, profile=…)               the same with a device's times
     compose_image(where, profile, output=…)          the image
     deploy_project(where, host, profile=…)           onto the device, and switched to
+    fetch_engine(where, host, profile=…)             what the device built, for its like
     bench_project(where, host, profile=…)            measured there
+    selftest(host)                                   what the runtime can do there
     write_report(where, output=…)                    the newest result's report
     ship(where, host, profile=…)                     all of these
     pull_telemetry(host)                             the records that the device kept
@@ -46,7 +48,9 @@ _FUNCTIONS = {
     "detect": "yardarm.flow.detect:detect",
     "explain_on": "yardarm.flow.explain:explain_on",
     "explain_project": "yardarm.flow.explain:explain_project",
+    "fetch_engine": "yardarm.flow.engine:fetch_project",
     "pull_telemetry": "yardarm.flow.telemetry:pull",
+    "selftest": "yardarm.flow.selftest:run",
     "ship": "yardarm.flow.ship:ship",
     "write_report": "yardarm.flow.report:write_report",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from contextlib import contextmanager
 from typing import IO, Iterator, List, NamedTuple
 
@@ -20,6 +21,10 @@ from yardarm_wire.engines import Key, Record
 from yardarm_wire.problems import InUse, Invalid
 
 PARTIAL = ".partial-"
+ABANDONED = 3600.0
+"""Seconds after which nobody writes to a partial file any more. What the device is gets written
+without the folder for oneself."""
+
 LARGEST_NOTE = 1 << 16
 """Bytes of a record or a signature."""
 
@@ -122,12 +127,16 @@ def discard_partial(layout: Layout) -> None:
 def _clean(layout: Layout) -> None:
     for name in os.listdir(layout.engines):
         path = os.path.join(layout.engines, name)
-        if PARTIAL in name or (os.path.isdir(path) and at(path) is None):
+        half = os.path.isdir(path) and at(path) is None
+        if half or (PARTIAL in name and _age(path) > ABANDONED):
             remove(path)
-        elif os.path.isdir(path):
-            for file in os.listdir(path):
-                if PARTIAL in file:
-                    remove(os.path.join(path, file))
+
+
+def _age(path: str) -> float:
+    try:
+        return time.time() - os.lstat(path).st_mtime
+    except FileNotFoundError:  # whoever wrote it is done
+        return 0.0
 
 
 def sweep(layout: Layout, digests: "List[str | None]") -> None:

@@ -9,3 +9,7 @@ MISMATCH = 8
 
 class Problem(Exception):
     """Something that was handed in can't be used: bundle, plan, data or request."""
+
+
+class Broken(Problem):
+    """The device failed while it worked: the same process will hardly get another answer."""

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Tuple
 from yardarm_runtime import arrays, golden
 from yardarm_runtime.counters import Counters
 from yardarm_runtime.engines import Engine
-from yardarm_runtime.problems import Problem
+from yardarm_runtime.problems import Broken, Problem
 
 MAX_BODY = 16 << 20
 MAX_UNPACKED = 64 << 20
@@ -44,6 +44,7 @@ class Service:
         self._counters = counters
         self._turn = threading.Lock()
         self._digest = engine.digest()
+        self._broken = ""
         self._routes = {
             "/health": ("GET", self._health),
             "/counters": ("GET", self._count),
@@ -75,6 +76,8 @@ class Service:
             return _error(500, "%s: %s" % (type(error).__name__, error))
 
     def _health(self, _environ: Dict[str, Any]) -> Answer:
+        if self._broken:
+            return _json(500, {"ok": False, "model": self._digest, "error": self._broken})
         return _json(200, {"ok": True, "model": self._digest})
 
     def _count(self, _environ: Dict[str, Any]) -> Answer:
@@ -96,6 +99,9 @@ class Service:
             self._engine.check(feeds)
             with self._turn:
                 outputs = self._engine.run(feeds)
+        except Broken as error:
+            self._broken = str(error)  # which /health tells from now on
+            return _error(500, str(error))
         except Problem as error:
             return _error(400, str(error))
         packed = io.BytesIO()

@@ -1,15 +1,14 @@
-# ruff: noqa: PTH102, PTH110, PTH118, PTH123, N815, T201, UP031
+# ruff: noqa: PTH102, PTH110, PTH118, PTH120, PTH123, N815, T201, UP031
 """Plays `unshare … chroot … python3 -m yardarm_runtime` where tests may not mount: what the
 image's file `behaviour` says, it does."""
 
 import hashlib
-import http.server
 import json
 import os
 import sys
 import time
 
-sys.path.insert(0, os.environ["YARDARM_TESTED"])
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "src"))
 from yardarm_wire import engines
 
 ROOT = sys.argv[sys.argv.index("yardarm") + 1]
@@ -18,20 +17,6 @@ with open(os.path.join(ROOT, "behaviour")) as stream:
     BEHAVIOUR = stream.read().split()
 with open(os.path.join(BUNDLE, "model.onnx"), "rb") as stream:
     MODEL = "sha256:" + hashlib.sha256(stream.read()).hexdigest()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def answer(self):
-        body = json.dumps({"ok": "healthy" in BEHAVIOUR, "model": MODEL}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_GET = do_POST = answer
-
-    def log_message(self, *arguments):
-        pass
 
 
 def shown(target):
@@ -129,5 +114,20 @@ else:
     sys.stderr.write("serving %s\n" % BEHAVIOUR)
     if "crash" in BEHAVIOUR:
         raise SystemExit("crashed on purpose")
+    import http.server  # which takes longer than all that doesn't serve
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self):
+            body = json.dumps({"ok": "healthy" in BEHAVIOUR, "model": MODEL}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *arguments):
+            pass
+
     port = int(sys.argv[sys.argv.index("--port") + 1])
     http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()

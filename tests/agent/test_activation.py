@@ -72,7 +72,7 @@ def test_somebody_else_on_the_port_does_not_pass_for_the_release(device: Device)
     device.prepare("healthy 1")
     image = next(Path(device.layout.images).iterdir())
     bundle = next(Path(device.layout.releases).glob("*/bundles/main"))
-    argv = ["yardarm", image, "ro", bundle, "serve", "--port", str(device.port)]
+    argv = ["yardarm", image, "ro", bundle, "bundle", "--", "serve", "--port", str(device.port)]
     other = subprocess.Popen([sys.executable, STUB, *argv], stderr=subprocess.DEVNULL)
     try:
         until(lambda: device.model() == digest_of(b"model"))

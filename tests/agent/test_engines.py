@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -269,54 +270,50 @@ def test_one_that_is_handed_over_is_placed_with_its_signature(device: Device) ->
     assert listed(device)[0]["signed"] is False
 
 
-@pytest.mark.parametrize(
-    ("wrong", "kind", "said"),
-    [
-        ("signature", "VerificationFailed", "not one of a trusted key"),
-        ("stranger", "VerificationFailed", "not one of a trusted key"),
-        ("namespace", "VerificationFailed", "not one of a trusted key"),
-        ("no record", "VerificationFailed", "no engine's record"),
-        ("spelling", "VerificationFailed", "not spelled canonically"),
-        ("no plan", "VerificationFailed", "the blob is not here"),
-        ("damaged plan", "VerificationFailed", "damaged, and is removed"),
-        ("size", "VerificationFailed", "size is not that of its record"),
-        ("power mode", "Refused", "another device"),
-        ("TensorRT", "Refused", "another device"),
-        ("module", "Refused", "another device"),
-    ],
-)
-def test_what_is_wrong_about_an_engine_is_refused(
-    device: Device, tmp_path: Path, wrong: str, kind: str, said: str
-) -> None:
-    changed = {
-        "power mode": {"power_mode": "MAXN"}, "TensorRT": {"tensorrt": "8.6.1"},
-        "module": {"module": "another"},
-    }  # fmt: skip
-    plan, release = b"a plan", device.prepare("healthy", target=TARGET)["digest"]
-    payload, record = attached(device, release, plan, **changed.get(wrong, {}))
-    if wrong == "size":
-        payload = wire.canonical(record._replace(size=7).to_json())
-    if wrong == "no record":
-        payload = b'{"schema": "yardarm.engine/2"}'
-    if wrong == "spelling":
-        payload = json.dumps(record.to_json()).encode()
-    if wrong != "no plan":
-        blob = Path(device.layout.blob(device.put(plan)))
-        if wrong == "damaged plan":
-            blob.write_bytes(b"b plan")
-    signed = signature(
-        device, payload, "yardarm-release" if wrong == "namespace" else wire.NAMESPACE
-    )
-    if wrong == "signature":
-        signed = signature(device, payload + b" ")
-    if wrong == "stranger":
-        stranger, _new = signing.load_or_make(tmp_path / "stranger")
-        signed = signing.sign(stranger, payload, wire.NAMESPACE).decode()
-    error = place(device, release, payload, signed)["error"]
-    assert error["kind"] == kind and said in error["what"], error
-    assert folders(device) == []
-    if wrong == "power mode":
-        assert "built in MAXN" in error["hint"]
+WRONG = {
+    "signature": ("VerificationFailed", "not one of a trusted key"),
+    "stranger": ("VerificationFailed", "not one of a trusted key"),
+    "namespace": ("VerificationFailed", "not one of a trusted key"),
+    "no record": ("VerificationFailed", "no engine's record"),
+    "spelling": ("VerificationFailed", "not spelled canonically"),
+    "no plan": ("VerificationFailed", "the blob is not here"),
+    "damaged plan": ("VerificationFailed", "damaged, and is removed"),
+    "size": ("VerificationFailed", "size is not that of its record"),
+    "power_mode": ("Refused", "another device"),
+    "tensorrt": ("Refused", "another device"),
+    "module": ("Refused", "another device"),
+}
+
+
+def test_what_is_wrong_about_an_engine_is_refused(device: Device, tmp_path: Path) -> None:
+    release = device.prepare("healthy", target=TARGET)["digest"]
+    stranger, _new = signing.load_or_make(tmp_path / "stranger")
+    for wrong, (kind, said) in WRONG.items():
+        plan = b"a plan, but for " + wrong.encode()
+        changed = {wrong: "another"} if kind == "Refused" else {}
+        payload, record = attached(device, release, plan, **changed)
+        if wrong == "size":
+            payload = wire.canonical(record._replace(size=7).to_json())
+        if wrong == "no record":
+            payload = b'{"schema": "yardarm.engine/2"}'
+        if wrong == "spelling":
+            payload = json.dumps(record.to_json()).encode()
+        if wrong != "no plan":
+            blob = Path(device.layout.blob(device.put(plan)))
+            if wrong == "damaged plan":
+                blob.write_bytes(b"b" + plan[1:])
+        signed = signature(device, payload)
+        if wrong == "signature":
+            signed = signature(device, payload + b" ")
+        if wrong == "namespace":
+            signed = signature(device, payload, "yardarm-release")
+        if wrong == "stranger":
+            signed = signing.sign(stranger, payload, wire.NAMESPACE).decode()
+        error = place(device, release, payload, signed)["error"]
+        assert error["kind"] == kind and said in error["what"], (wrong, error)
+        assert folders(device) == [], wrong
+        if wrong == "power_mode":
+            assert "built in another" in error["hint"]
 
 
 def test_more_than_was_announced_is_not_taken(device: Device) -> None:
@@ -384,5 +381,9 @@ def test_an_engine_is_kept_whole_or_not_at_all(layout: Layout) -> None:
     Path(layout.engines, "timing-10.3.0-87.cache").write_bytes(b"times")
     Path(layout.engines, ".partial-" + "1" * 64).mkdir()
     Path(layout.engines, "2" * 64 + ".partial").mkdir()
+    for name, age in (("old", 7200), ("new", 0)):
+        Path(layout.engines, f".partial-{name}").write_bytes(b"half")
+        os.utime(Path(layout.engines, f".partial-{name}"), (time.time() - age,) * 2)
     engines.discard_partial(layout)
-    assert [path.name for path in Path(layout.engines).iterdir()] == ["timing-10.3.0-87.cache"]
+    left = sorted(path.name for path in Path(layout.engines).iterdir())
+    assert left == [".partial-new", "timing-10.3.0-87.cache"], "somebody may be writing it"

@@ -91,7 +91,6 @@ def test_a_release_comes_to_its_engine_and_is_measured_by_it(device: Device) -> 
     assert key["model"] == digest_of(bundle()["model.onnx"])
     built, told = followed(device, "build_engine", digest=release)
     assert built["engine"]["key"] == key and built["cached"] is False and told > 0, built
-    assert followed(device, "build_engine", digest=release)[0]["cached"] is True
     again = device.prepare_again()
     assert again["golden"]["ok"] and set(again["golden"]["outputs"]) == {"y"}
     assert device.pipes.ask("activate", digest=release).header["changed"]
@@ -106,10 +105,6 @@ def test_a_release_comes_to_its_engine_and_is_measured_by_it(device: Device) -> 
     power_mode(Path(device.layout.root).parent / "bin", "MAXN")
     error = followed(device, "bench", plan=PLAN, data=data)[0]["error"]
     assert "power mode: built in 15W, this device is in MAXN" in error["what"]
-
-    report = followed(device, "selftest")[0]["report"]
-    assert report["ok"] is True and "tensorrt" in report["routes"], report["steps"]
-    assert report["verified"]["power_mode"] == "MAXN"
 
 
 def test_a_device_without_tensorrt_says_how_it_gets_there(device: Device, tmp_path: Path) -> None:

@@ -140,3 +140,8 @@ def test_an_engine_of_ours_is_not_needed_there(gpu: Gpu, bundle: Path) -> None:
 
     assert building.key(str(bundle), Place()) == {"key": None, "present": False}
     assert np.all(gpu.asked == [])
+
+
+def test_where_nothing_can_be_kept_nothing_is(gpu: Gpu, bundle: Path) -> None:
+    opened(bundle, Path("/proc/none"))
+    assert "trt_engine_cache_path" not in dict(gpu.asked[0])[TENSORRT]

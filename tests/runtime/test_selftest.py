@@ -18,7 +18,7 @@ import pytest
 
 from yardarm_runtime import onnx_nodes, selftest
 from yardarm_runtime.engines import Place
-from yardarm_runtime.selftest import model
+from yardarm_runtime.selftest import model, steps
 
 KEYS = {"schema", "routes", "steps", "ok", "verified"}
 ALONE = "import runpy\nrunpy.run_module('yardarm_runtime', run_name='__main__')\n"
@@ -76,6 +76,15 @@ def test_a_wrong_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report["ok"] is False and report["routes"] == []
     assert told[-1] == "failed: onnxruntime, float16"
     assert any(line.startswith("FAILED    onnxruntime, float16: the answer is") for line in told)
+
+
+def test_people_who_wait_are_told_what_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    working = steps.Steps(told.append)
+    working.goes_on("building: x", 0, 0)
+    monkeypatch.setattr(steps, "PATIENCE_S", -1.0)
+    working.goes_on("building: y", 1, 2)
+    assert told == ["          ... building: y"]
 
 
 @pytest.mark.parametrize("kind", model.KINDS)

@@ -11,22 +11,21 @@ import pytest
 
 from trt import fakes, small_graphs
 from yardarm_runtime.cuda import Cuda, cudart, pycuda_driver
-from yardarm_runtime.engines.ports import Port
+from yardarm_runtime.engines.ports import Port, Ports
 from yardarm_runtime.problems import Problem
 from yardarm_runtime.tensorrt import builder
 from yardarm_runtime.tensorrt.options import Options, Profile
-from yardarm_runtime.tensorrt.runner import Runner
+from yardarm_runtime.tensorrt.runner import NOBODY, Runner
 
 WAYS = ("8.4", "10.3", "11.4", "10.3 by pycuda")
 NOTHING = {"device": 0, "host": 0, "streams": 0, "events": 0, "pageable": 0}
 BATCHES = {"x": Profile((1, 3, 8, 8), (2, 3, 8, 8), (4, 3, 8, 8))}
 INDICES = {"index": Profile((1,), (2,), (5,))}
-GATHERED = [
-    Port("table", np.dtype("float32"), (6, 2)),
-    Port("index", np.dtype("int64"), (None,)),
-    Port("rows", np.dtype("float32"), (None, 2)),
-    Port("twice", np.dtype("int64"), (None,)),
-]
+TABLE = Port("table", np.dtype("float32"), (6, 2))
+INDEX = Port("index", np.dtype("int64"), (None,))
+ROWS = Port("rows", np.dtype("float32"), (None, 2))
+TWICE = Port("twice", np.dtype("int64"), (None,))
+GATHERED = Ports((TABLE, INDEX), (ROWS, TWICE))
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +61,8 @@ def open_runner(trt: Any, cuda: Cuda, library: fakes.Library) -> Iterator[Callab
     """Runners, closed at the end, when nothing may be left."""
     opened: list[Runner] = []
 
-    def make(data: bytes, profiles: dict[str, Profile], ports: list[Port] | None = None) -> Runner:
-        opened.append(Runner(trt, cuda, plan(trt, data, profiles), ports or []))
+    def make(data: bytes, profiles: dict[str, Profile], ports: Ports = NOBODY) -> Runner:
+        opened.append(Runner(trt, cuda, plan(trt, data, profiles), ports))
         return opened[-1]
 
     yield make
@@ -127,15 +126,16 @@ def test_whole_numbers_cross_as_the_user_knows_them(open_runner, trt) -> None:
 
 
 @pytest.mark.parametrize(
-    "port",
+    "ports",
     [
-        Port("index", np.dtype("float32"), (None,)),
-        Port("index", np.dtype("int64"), (None, 1)),
-        Port("indices", np.dtype("int64"), (None,)),
+        Ports((TABLE, INDEX._replace(dtype=np.dtype("float32"))), (ROWS, TWICE)),
+        Ports((TABLE, INDEX._replace(shape=(None, 1))), (ROWS, TWICE)),
+        Ports((TABLE, INDEX._replace(name="indices")), (ROWS, TWICE)),
+        Ports((TABLE, INDEX), (ROWS, TWICE, TWICE._replace(name="thrice"))),
+        Ports((TABLE, INDEX), (ROWS,)),
     ],
 )
-def test_an_engine_that_is_not_the_manifests_is_refused(open_runner, library, port) -> None:
-    ports = [GATHERED[0], port, *GATHERED[2:]]
+def test_an_engine_that_is_not_the_manifests_is_refused(open_runner, library, ports) -> None:
     with pytest.raises(Problem, match=r"in the engine|the manifest"):
         open_runner(small_graphs.gathered(), INDICES, ports)
     assert library.left() == NOTHING
@@ -270,3 +270,14 @@ def test_shapes_that_were_refused_halfway_are_set_anew(open_runner) -> None:
         runner.run({"a": np.ones(3, np.float32), "b": np.ones(9, np.float32)})
     answers = runner.run(two)
     assert answers["twice_a"].tolist() == [2, 4] and answers["twice_b"].tolist() == [6, 8]
+
+
+def test_an_input_that_nothing_uses_may_be_left_out_of_the_engine(open_runner) -> None:
+    unused = Port("unused", np.dtype("int64"), (None,))
+    images_port = Port("x", np.dtype("float32"), (None, 3, 8, 8))
+    answer = Port("y", np.dtype("float32"), (None, 4, 8, 8))
+    ports = Ports((unused, images_port), (answer,))
+    runner = open_runner(small_graphs.convolution(), BATCHES, ports)
+    assert [port.name for port in runner.inputs] == ["unused", "x"]
+    answers = runner.run({"unused": np.zeros(1, np.int64), **images(1)})
+    assert answers["y"].shape == (1, 4, 8, 8)

@@ -27,6 +27,7 @@ def test_every_generation_is_a_route(
     assert report["routes"] == ["onnxruntime", "tensorrt"] and report["ok"], report
     (step,) = [step for step in report["steps"] if step["name"] == "tensorrt, int8"]
     assert step["figures"]["route"] == "tensorrt" and step["figures"]["device_us"] > 0
+    assert step["figures"]["error_beside_onnxruntime"] < step["figures"]["error"]
     verified = report["verified"]
     assert verified["tensorrt"] == here.__version__ and verified["sm"] == 87
     assert verified["gpu"] == "Fake Orin" and verified["module"] == "NVIDIA Jetson Orin NX"

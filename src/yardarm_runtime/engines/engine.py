@@ -83,7 +83,8 @@ class Engine:
         check(self.inputs, feeds)
 
     def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Dict[str, np.ndarray[Any, Any]]:
-        """All outputs by name. Raises Problem where the model can't run on these inputs."""
+        """All outputs by name. Raises Problem where the model can't run on these inputs, and
+        Broken where the device failed."""
         raise NotImplementedError
 
     def bound(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Bound:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -47,16 +47,25 @@ def _check(port: Port, array: np.ndarray[Any, Any]) -> None:
         )
 
 
-def declared(manifest: Mapping[str, Any]) -> List[Port]:
-    """Inputs and outputs as the user knows them; [] where the manifest doesn't tell. Raises
-    Problem where they are no such list."""
+class Ports(NamedTuple):
+    """Those of a model, as the user knows them; empty where nobody tells."""
+
+    inputs: Tuple[Port, ...] = ()
+    outputs: Tuple[Port, ...] = ()
+
+
+def declared(manifest: Mapping[str, Any]) -> Ports:
+    """What a manifest says. Raises Problem where it can't be read."""
     try:
-        return [
-            Port(str(item["name"]), np.dtype(item["dtype"]), _shape(item["shape"]))
-            for item in list(manifest.get("inputs", [])) + list(manifest.get("outputs", []))
-        ]
+        return Ports(_ports(manifest.get("inputs", ())), _ports(manifest.get("outputs", ())))
     except (KeyError, TypeError, ValueError) as error:
         raise Problem("the manifest's inputs and outputs can't be read: %r" % error) from None
+
+
+def _ports(items: Sequence[Mapping[str, Any]]) -> Tuple[Port, ...]:
+    return tuple(
+        Port(str(item["name"]), np.dtype(item["dtype"]), _shape(item["shape"])) for item in items
+    )
 
 
 def _shape(axes: Sequence[Any]) -> Tuple[Optional[int], ...]:

@@ -73,12 +73,23 @@ def provider_options(wishes: options.Options, engines: Optional[str]) -> Dict[st
         shapes = _shapes(wishes.profiles)
         names = ("trt_profile_min_shapes", "trt_profile_opt_shapes", "trt_profile_max_shapes")
         told.update(zip(names, shapes))
-    if engines is not None:
-        folder = os.path.join(engines, "onnxruntime")
-        os.makedirs(folder, exist_ok=True)
+    folder = _cache(engines)
+    if folder is not None:
         told.update(trt_engine_cache_enable="1", trt_engine_cache_path=folder)
         told.update(trt_timing_cache_enable="1", trt_timing_cache_path=folder)
     return told
+
+
+def _cache(engines: Optional[str]) -> Optional[str]:
+    """None where nothing can be kept: the provider then builds its engines at every start."""
+    if engines is None:
+        return None
+    folder = os.path.join(engines, "onnxruntime")
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.R_OK | os.W_OK) else None
 
 
 def _shapes(profiles: Mapping[str, options.Profile]) -> Tuple[str, ...]:

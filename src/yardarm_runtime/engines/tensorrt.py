@@ -11,7 +11,7 @@ from yardarm_runtime import manifest
 from yardarm_runtime.cuda import open_cuda
 from yardarm_runtime.engines.engine import Bound, Engine
 from yardarm_runtime.engines.ports import declared
-from yardarm_runtime.problems import Problem
+from yardarm_runtime.problems import Broken, Problem
 from yardarm_runtime.tensorrt import load, ready
 from yardarm_runtime.tensorrt.cache import Cache
 from yardarm_runtime.tensorrt.runner import Runner
@@ -50,6 +50,8 @@ class TensorRT(Engine):
     def run(self, feeds: Mapping[str, np.ndarray[Any, Any]]) -> Dict[str, np.ndarray[Any, Any]]:
         try:
             return self._runner.run(feeds)
+        except Broken:
+            raise
         except Problem as error:
             raise Problem("the model can't run on these inputs: %s" % error) from None
 

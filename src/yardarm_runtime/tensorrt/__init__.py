@@ -5,6 +5,7 @@ The module of TensorRT is handed in as `trt` everywhere, and imported by `load` 
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -29,6 +30,8 @@ def load() -> Any:
     Raises:
         Problem: it is not there, or doesn't load.
     """
+    # Kernels that nobody calls need no memory then; CUDA reads it when it starts.
+    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
     try:
         import tensorrt as trt
     except (ImportError, OSError) as error:

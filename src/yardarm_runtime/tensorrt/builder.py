@@ -63,6 +63,7 @@ def build(
     generation = generation_of(trt)
     journal = Journal(_nothing if generation.tells_phases else lambda line: _line(progress, line))
     logger = logger_for(trt, journal)
+    trt.init_libnvinfer_plugins(logger, "")  # which the parser uses for some ONNX operators
     builder = trt.Builder(logger)
     if builder is None:
         raise Problem("TensorRT makes no builder: %s" % journal.text())

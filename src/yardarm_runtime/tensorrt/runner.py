@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Tuple
 
 import numpy as np
 
 from yardarm_runtime.cuda import Cuda
 from yardarm_runtime.engines.engine import Bound
-from yardarm_runtime.engines.ports import Port
-from yardarm_runtime.problems import Problem
+from yardarm_runtime.engines.ports import Port, Ports
+from yardarm_runtime.problems import Broken, Problem
 from yardarm_runtime.tensorrt.generation import Tensor, generation_of, title
 from yardarm_runtime.tensorrt.journal import Journal, logger_for
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
+
+NOBODY = Ports()
 
 NARROWER = {"int64": "int32", "float64": "float32"}
 """What TensorRT before 10 makes of types that it doesn't have."""
@@ -47,8 +49,9 @@ class Runner:
     Args:
         trt: TensorRT's module.
         plan: an engine whose key and digest were checked.
-        ports: inputs and outputs as the user knows them, by name; those of the engine where
-            they are missing. Where the engine has a narrower type, values are converted.
+        ports: inputs and outputs as the user knows them; those of the engine where they are
+            missing. Where the engine has a narrower type, values are converted; an input that it
+            has left out, since nothing uses it, is passed over.
 
     Attributes:
         inputs, outputs: the ports, with the bounds of the engine's profile.
@@ -57,11 +60,12 @@ class Runner:
         Problem: TensorRT refuses the plan, or the memory does not suffice.
     """
 
-    def __init__(self, trt: Any, cuda: Cuda, plan: bytes, ports: Sequence[Port] = ()) -> None:
+    def __init__(self, trt: Any, cuda: Cuda, plan: bytes, ports: Ports = NOBODY) -> None:
         self._cuda = cuda
         self._journal = Journal()
         self._generation = generation_of(trt)
         self._logger = logger_for(trt, self._journal)
+        trt.init_libnvinfer_plugins(self._logger, "")  # engines refer to them by name
         self._buffers: Dict[str, Buffer] = {}
         self._handles: List[Callable[[], None]] = []
         self._shapes: Dict[str, Tuple[int, ...]] = {}
@@ -69,7 +73,7 @@ class Runner:
         self._views: Dict[str, np.ndarray[Any, Any]] = {}
         try:
             self._load(trt, plan)
-            self._match({port.name: port for port in ports})
+            self._match(ports)
             self._stream = self._held(cuda.stream(), cuda.free_stream)
             self._begin = self._held(cuda.event(), cuda.free_event)
             self._end = self._held(cuda.event(), cuda.free_event)
@@ -88,20 +92,22 @@ class Runner:
             raise Problem("there is no room to run the engine: %s" % self._journal.text())
         self._runtime, self._engine, self._context = runtime, engine, context
 
-    def _match(self, ports: Mapping[str, Port]) -> None:
+    def _match(self, ports: Ports) -> None:
         self._tensors = {item.name: item for item in self._generation.tensors(self._engine)}
-        if ports and set(ports) != set(self._tensors):
+        if not ports.outputs:
+            ports = _own(self._tensors.values())
+        inputs, outputs = ({port.name for port in side} for side in ports)
+        found = set(self._tensors)
+        if not outputs <= found <= inputs | outputs:
             raise Problem(
                 "the engine has inputs and outputs %s, the manifest %s"
-                % (sorted(self._tensors), sorted(ports))
+                % (sorted(found), sorted(inputs | outputs))
             )
-        found = {
-            name: _port(item, ports.get(name) or Port(name, item.dtype, item.shape))
-            for name, item in self._tensors.items()
-        }
-        order = list(ports) or list(found)
-        self.inputs = tuple(found[name] for name in order if self._tensors[name].is_input)
-        self.outputs = tuple(found[name] for name in order if not self._tensors[name].is_input)
+        self.inputs = tuple(
+            _port(self._tensors[port.name], port) if port.name in found else port
+            for port in ports.inputs
+        )
+        self.outputs = tuple(_port(self._tensors[port.name], port) for port in ports.outputs)
 
     def _held(self, handle: int, free: Callable[[int], None]) -> int:
         self._handles.append(lambda: free(handle))
@@ -111,7 +117,8 @@ class Runner:
         """All outputs by name; `feeds` have been checked against `inputs`.
 
         Raises:
-            Problem: a value doesn't fit the engine's type, or TensorRT or CUDA fails.
+            Problem: a value doesn't fit the engine's type, or there is no room.
+        Broken: TensorRT or CUDA fail while they work.
         """
         self._prepare(feeds)
         self._infer()
@@ -125,7 +132,12 @@ class Runner:
 
     def _prepare(self, feeds: Arrays) -> None:
         """Values in the pinned buffers, shapes and addresses in the context."""
-        values = {name: self._fitting(name, array) for name, array in feeds.items()}
+        del self._journal.errors[:]  # those of earlier inferences
+        values = {
+            name: self._fitting(name, array)
+            for name, array in feeds.items()
+            if name in self._tensors
+        }
         shapes = {name: array.shape for name, array in values.items()}
         if shapes != self._shapes or not self._views:
             self._shapes = {}
@@ -170,6 +182,12 @@ class Runner:
         self._buffers[name] = Buffer(self._cuda, max(1, size))
 
     def _infer(self) -> None:
+        try:
+            self._queue_and_wait()
+        except Problem as error:
+            raise Broken(str(error)) from None
+
+    def _queue_and_wait(self) -> None:
         cuda, stream = self._cuda, self._stream
         for _name, pointer, view in self._going:
             cuda.copy_in(pointer, view, stream)
@@ -202,6 +220,14 @@ class Runner:
 
 def _never() -> bool:
     return False
+
+
+def _own(tensors: Iterable[Tensor]) -> Ports:
+    """The engine's own, where nobody tells the user's."""
+    sides: Dict[bool, List[Port]] = {True: [], False: []}
+    for item in tensors:
+        sides[item.is_input].append(Port(item.name, item.dtype, item.shape))
+    return Ports(tuple(sides[True]), tuple(sides[False]))
 
 
 def _port(tensor: Tensor, port: Port) -> Port:
