@@ -118,7 +118,7 @@ class Runner:
 
         Raises:
             Problem: a value doesn't fit the engine's type, or there is no room.
-        Broken: TensorRT or CUDA fail while they work.
+            Broken: TensorRT or CUDA fail while they work.
         """
         self._prepare(feeds)
         self._infer()
