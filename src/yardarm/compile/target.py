@@ -1,13 +1,22 @@
-"""What a project is compiled for, and the model brought into the shape that it takes."""
+"""What a project is compiled for, and what that takes."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from onnx import ModelProto
 
+from yardarm.compile import readiness
+from yardarm.compile.calibration.observed import Observed
 from yardarm.compile.normalising.normalise import normalise
+from yardarm.compile.quantization.forms import Form
+from yardarm.compile.quantization.halves import fit
+from yardarm.compile.quantization.plan import TensorRt
 from yardarm.compile.readiness import tables
 from yardarm.compile.session import Feed
+from yardarm.compile.sources import importing
 from yardarm.errors import YardarmError
+from yardarm.events import Step
 from yardarm.profiles import Profile, Release, for_release, release_for
 from yardarm.project import Project
 
@@ -57,3 +66,44 @@ def normalised(
         except YardarmError:
             pass  # the widest bounds tell whether there is a way at all
     return normalise(original, low, high, sample, project.layout, operators=known)
+
+
+def require(original: ModelProto, project: Project, profile: Profile) -> None:
+    """Raises Unsupported with all that TensorRT would refuse in a model as it came, and that
+    compiling doesn't mend."""
+    release = jetpack(project, profile)
+    readiness.require(readiness.check(original, profile, release, imported=True))
+
+
+def ask(
+    file: ModelProto, project: Project, profile: Profile, shapes: readiness.Shapes, step: Step
+) -> None:
+    """Raises Unsupported with all that TensorRT would refuse in a written file; warnings become
+    notes of the step. TensorRT-RTX is asked, too, where it is installed."""
+    release = jetpack(project, profile)
+    found = readiness.check(file, profile, release, profiles=shapes)
+    if found.ready and readiness.is_asked(release):
+        found = found.told(*readiness.oracle(file, release, profiles=shapes))
+    readiness.require(found)
+    for each in found.findings:
+        if each.severity is readiness.Severity.WARNING:
+            step.note(str(each), "warning")
+
+
+def typed(
+    project: Project, profile: Profile, prepared: ModelProto, observed: Mapping[str, Observed]
+) -> TensorRt:
+    """What TensorRT may compute in below float32: by version, types and ranges over the data."""
+    version = tables.version(jetpack(project, profile).tensorrt)
+    opset, precisions = importing.opset(prepared), profile.runtime.precisions
+    half = "fp16" in precisions
+    extremes = {name: (seen.low, seen.high) for name, seen in observed.items() if half}
+    low = _low(precisions, version, opset)
+    return TensorRt(version, fit(prepared, extremes, opset), opset, low)
+
+
+def _low(precisions: Collection[str], version: tuple[int, int], opset: int) -> tuple[Form, ...]:
+    """What a device has below float16; float8 wants types in the graph."""
+    typed = version >= (10, 0) and opset >= HALF_SCALES
+    offered = {Form.FP8: "fp8" in precisions and typed, Form.STATIC: "int8" in precisions}
+    return tuple(form for form, has in offered.items() if has)
