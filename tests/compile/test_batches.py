@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -300,7 +301,12 @@ print(most() - before)
 """
 
 
-@pytest.mark.parametrize(("limit", "bounds"), [(17, (0, 140)), (1000, (160, 300))])
+# Each tensor is given back to the kernel when it is freed. By itself, glibc keeps such blocks in
+# its heap after the first one, where between none and all of them stay, as holes happen to lie.
+GIVEN_BACK = {"MALLOC_MMAP_THRESHOLD_": "1000000"}
+
+
+@pytest.mark.parametrize(("limit", "bounds"), [(17, (40, 110)), (1000, (150, 250))])
 def test_a_limit_on_memory_is_kept(limit: int, bounds: tuple[int, int], tmp_path: Path) -> None:
     """Sixteen tensors of 8 MB each: under a limit of two, a run holds few of them at a time,
     and so does the look at their sizes."""
@@ -314,6 +320,7 @@ def test_a_limit_on_memory_is_kept(limit: int, bounds: tuple[int, int], tmp_path
     files = [tmp_path / "model.onnx", tmp_path / "data.npz"]
     told = subprocess.run(
         [sys.executable, "-c", CHILD, *files, str(limit * 1_000_000)],
+        env=os.environ | GIVEN_BACK,
         check=True,
         capture_output=True,
         text=True,
