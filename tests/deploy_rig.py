@@ -13,6 +13,8 @@ import tiny
 from yardarm import deploy, image, lab, profiles, project, signing
 from yardarm.artifacts import Address, Bundle, Image, Release
 from yardarm.events import silent
+from yardarm.image import Spec
+from yardarm.lockfile import Lock
 from yardarm.project import Project
 from yardarm.remote import Session, connect, open_session
 from yardarm.signing import SigningKey
@@ -55,7 +57,7 @@ def rig(lab_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Rig:
         '[model]\nsource = "m"\n[data]\ncalibration = "c"\nevaluation = "e"\n[run]\nport = 8011\n'
     )
     store = Store(root / ".yardarm" / "store")
-    composed = image.compose((), chosen, store, silent)
+    composed = image.compose(Spec(), chosen, store, silent, lock=Lock())
     key, _ = signing.load_or_make(root / "key")
     return Rig(lab.address("deploy"), store, project.load(root), composed, key)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -132,6 +133,40 @@ class ImageSection(_Section):
     requirements: tuple[str, ...] = Field(
         (), description="more Python packages, as pip names them", examples=[["pillow>=10"]]
     )
+    constraints: tuple[str, ...] = Field(
+        (),
+        description="bounds on versions of packages that come along, as pip writes them",
+        examples=[["numpy<2.4"]],
+    )
+    packages: tuple[str, ...] = Field(
+        (),
+        description="Debian packages on top of the base; unpacked, never run",
+        examples=[["libgomp1"]],
+    )
+    base: str | None = Field(
+        None,
+        description="what the image lies on: REGISTRY/REPOSITORY:TAG, oci:FOLDER:TAG or "
+        "archive:FILE; default: Debian packages of the profile's suite",
+        examples=["oci:base:latest"],
+    )
+    source: tuple[str, ...] = Field(
+        (),
+        description="your own files and folders, copied to /opt/yardarm/app",
+        examples=[["app"]],
+    )
+    keep: tuple[str, ...] = Field(
+        (),
+        description="globs of paths in the image that the diet would leave out",
+        examples=[["*/scipy/*/tests/*"]],
+    )
+
+    @field_validator("packages")
+    @classmethod
+    def _debian(cls, packages: tuple[str, ...]) -> tuple[str, ...]:
+        for name in packages:
+            if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
+                raise ValueError(f"not the name of a Debian package: {name!r}")
+        return packages
 
 
 class TensorrtSection(_Section):
@@ -169,6 +204,14 @@ class TensorrtSection(_Section):
 
 
 class RunSection(_Section):
+    mode: Literal["serve", "batch"] = Field(
+        "serve", description="what the runtime does when the image is started without arguments"
+    )
+    command: tuple[str, ...] = Field(
+        (),
+        description="a program of your own that the image starts instead of the runtime",
+        examples=[["python3", "-m", "app"]],
+    )
     port: Annotated[int, Field(ge=1024, le=65535)] = Field(
         8000, description="loopback port of the service on the device"
     )

@@ -22,6 +22,7 @@ from yardarm.flow import engine as flow
 from yardarm.image import Layer, entries
 from yardarm.image.layer import store_layer
 from yardarm.image.wheels import LIBRARY
+from yardarm.lockfile import Lock
 
 pytestmark = pytest.mark.root
 
@@ -69,10 +70,10 @@ else:
 def release(rig: Rig, first: Release) -> Iterator[Release]:
     """A release of the stand-in, whose image lies unpacked beside the first one's, as an agent
     did it that knew of no engines. What it left on the device is removed."""
-    layers = image.layers((), profiles.load(PROFILE), rig.store)
+    made = image.layers(image.Spec(), profiles.load(PROFILE), rig.store, lock=Lock())
     code = [entries.file(MAIN, STAND_IN)]
     layer = Layer("stand-in", store_layer(code, rig.store), {"stand-in": "1"}, False)
-    composed = image.assemble((*layers, layer), rig.store)
+    composed = image.assemble(dataclasses.replace(made, parts=(*made.parts, layer)), rig.store)
     old, new = (
         f"/var/lib/yardarm/images/{made.config.digest.removeprefix('sha256:')}"
         for made in (first.image, composed)

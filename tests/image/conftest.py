@@ -11,6 +11,8 @@ import pytest
 
 from yardarm import image, profiles
 from yardarm.artifacts import Image
+from yardarm.image import Spec
+from yardarm.lockfile import Lock
 from yardarm.profiles import Profile
 from yardarm.store import Store
 
@@ -30,7 +32,7 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="session")
 def composed(shared_store: Store, pi5: Profile) -> Image:
     """The plain image for a Pi 5, in `shared_store` as `image/test`."""
-    return image.compose((), pi5, shared_store, reference=REFERENCE)
+    return image.compose(Spec(), pi5, shared_store, lock=Lock(), reference=REFERENCE)
 
 
 @pytest.fixture(scope="session")

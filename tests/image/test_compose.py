@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from yardarm import image
+from yardarm import image, profiles
 from yardarm.artifacts import MEDIA_LAYER, Image
 from yardarm.digest import Digest
 from yardarm.errors import Unsupported, YardarmError
 from yardarm.events import Event, Finished, silent
-from yardarm.image import wheels
+from yardarm.image import Spec, wheels
 from yardarm.image.requirements import request
+from yardarm.lockfile import Lock
 from yardarm.profiles import Profile
 from yardarm.store import Store
 
@@ -23,15 +24,17 @@ AGAIN = """
 import sys
 from pathlib import Path
 from yardarm import image, profiles
+from yardarm.lockfile import Lock
 from yardarm.store import Store
-print(image.compose((), profiles.load("raspberry-pi-5"), Store(Path(sys.argv[1]))).digest)
+pi5 = profiles.load("raspberry-pi-5")
+print(image.compose(image.Spec(), pi5, Store(Path(sys.argv[1])), lock=Lock()).digest)
 """
 
 pytestmark = pytest.mark.root
 
 
 def test_another_store_gives_the_same_image(composed: Image, pi5: Profile, tmp_path: Path) -> None:
-    assert image.compose((), pi5, Store(tmp_path / "store")) == composed
+    assert image.compose(Spec(), pi5, Store(tmp_path / "store"), lock=Lock()) == composed
 
 
 def test_made_from_nothing_by_another_hand(composed: Image, tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_composing_again_does_nothing_and_says_so(
 ) -> None:
     heard: list[Event] = []
 
-    assert image.compose((), pi5, shared_store, heard.append) == composed
+    assert image.compose(Spec(), pi5, shared_store, heard.append, lock=Lock()) == composed
 
     finished = {event.step: event.cached for event in heard if isinstance(event, Finished)}
     assert finished == {"image/base": True, "image/wheels": True, "image/runtime": True}
@@ -71,10 +74,14 @@ def test_composing_again_does_nothing_and_says_so(
 
 def test_a_lost_layer_is_made_again(composed: Image, pi5: Profile, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    image.compose((), pi5, store)
+    image.compose(Spec(), pi5, store, lock=Lock())
     store.path(composed.layers[2].digest).unlink()
 
-    assert [layer.cached for layer in image.layers((), pi5, store)] == [True, True, False]
+    assert [layer.cached for layer in image.layers(Spec(), pi5, store, lock=Lock()).parts] == [
+        True,
+        True,
+        False,
+    ]
     assert store.has(composed.layers[2].digest)
 
 
@@ -107,11 +114,11 @@ def test_it_is_small(composed: Image) -> None:
     assert sum(layer.size for layer in composed.layers) < 140e6
 
 
-def test_a_target_without_a_base(pi5: Profile, tmp_path: Path) -> None:
-    runtime = pi5.runtime.model_copy(update={"target": "tensorrt"})
+def test_a_target_without_a_base(tmp_path: Path) -> None:
+    jetson = profiles.load("jetson-orin-nx-16gb")
 
     with pytest.raises(Unsupported, match="tensorrt"):
-        image.compose((), pi5.model_copy(update={"runtime": runtime}), Store(tmp_path / "store"))
+        image.compose(Spec(), jetson, Store(tmp_path / "store"), lock=Lock())
 
     assert not (tmp_path / "store").exists()
 
@@ -132,7 +139,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     store = Store(tiny_disk / "store")
 
     with pytest.raises(YardarmError, match="no space left") as raised:
-        image.compose((), pi5, store)
+        image.compose(Spec(), pi5, store, lock=Lock())
 
     assert raised.value.exit_code == 1
     assert str(tiny_disk) in raised.value.where

@@ -15,10 +15,11 @@ import pytest
 
 from yardarm import profiles
 from yardarm.errors import Unsupported
-from yardarm.image import compose, jetson
+from yardarm.image import Spec, compose, jetson
 from yardarm.image.config import ENTRYPOINT
 from yardarm.image.runtime import PACKAGES
 from yardarm.image.wheels import LIBRARY
+from yardarm.lockfile import Lock
 from yardarm.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
@@ -189,7 +190,7 @@ def test_base_is_checked(
 
 def test_composing_refuses_and_names_the_recipe(tmp_path: Path) -> None:
     with pytest.raises(Unsupported) as refused:
-        compose([], profiles.load("jetson-orin-nx-16gb"), Store(tmp_path))
+        compose(Spec(), profiles.load("jetson-orin-nx-16gb"), Store(tmp_path), lock=Lock())
     assert "docker/jetpack-6.Containerfile" in refused.value.hint
     assert "r10.3.0-runtime" in refused.value.hint
     assert "tensorrt 10.3, cuda 12.6, cudnn 9.3" in refused.value.hint

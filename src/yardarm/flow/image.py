@@ -7,28 +7,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yardarm import image as stage
+from yardarm import lockfile
 from yardarm.artifacts import Image
 from yardarm.events import Sink, silent
 from yardarm.flow.target import check_file
 from yardarm.flow.workspace import Workspace, workspace
-from yardarm.image import Layer
+from yardarm.image import Layer, Layers, Spec
+from yardarm.lockfile import Lock
 
 
 @dataclass(frozen=True)
 class Composed:
-    """An image in the store under `reference`, with the layers it was made of."""
+    """An image in the store under `reference`, and what it was made of."""
 
     image: Image
     reference: str
-    layers: tuple[Layer, ...]
+    made: Layers
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self.made.parts
 
 
 def compose(opened: Workspace, sink: Sink = silent) -> Composed:
-    """Compose the image of an opened project. Raises as `yardarm.image.compose` does."""
-    requirements = opened.project.image.requirements
-    layers = stage.layers(requirements, opened.profile, opened.store, sink)
+    """Compose the image of an opened project; what was found is written to its lock.
+
+    Raises as `yardarm.image.compose` does.
+    """
+    file = opened.project.root / lockfile.FILE
+    spec = Spec.of(opened.project)
+    made = stage.layers(spec, opened.profile, opened.store, sink, lock=lockfile.load(file))
     reference = f"image/{opened.project.name}"
-    return Composed(stage.assemble(layers, opened.store, reference=reference), reference, layers)
+    image = stage.assemble(made, opened.store, reference=reference)
+    if made.lock != Lock():
+        lockfile.save(made.lock, file)
+    return Composed(image, reference, made)
 
 
 def image(

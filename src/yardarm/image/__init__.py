@@ -6,7 +6,8 @@ runtime   yardarm_runtime, yardarm_wire            changes with Yardarm
 """
 
 from yardarm.image.archive import save
-from yardarm.image.compose import assemble, compose, layers
+from yardarm.image.compose import Layers, assemble, compose, layers
 from yardarm.image.layer import Layer
+from yardarm.image.spec import Spec
 
-__all__ = ["Layer", "assemble", "compose", "layers", "save"]
+__all__ = ["Layer", "Layers", "Spec", "assemble", "compose", "layers", "save"]

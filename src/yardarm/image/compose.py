@@ -1,8 +1,9 @@
-"""Images composed from three layers, the least often changed lowest; nothing is executed."""
+"""Images composed from layers, the least often changed lowest; nothing is executed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from yardarm.artifacts import MEDIA_CONFIG, Descriptor, Image
@@ -14,57 +15,71 @@ from yardarm.image.config import config
 from yardarm.image.layer import Layer
 from yardarm.image.requirements import request
 from yardarm.image.room import enough_room
+from yardarm.image.spec import Spec
+from yardarm.lockfile import Lock
 from yardarm.profiles import Profile, release_for
 from yardarm.store import Store
 
 
+@dataclass(frozen=True)
+class Layers:
+    """An image's finished layers, lowest first, and what they came to.
+
+    Attributes:
+        spec: what was asked for.
+        lock: the versions and digests that it came to.
+    """
+
+    parts: tuple[Layer, ...]
+    spec: Spec
+    lock: Lock
+
+
 def compose(
-    requirements: Sequence[str],
+    spec: Spec,
     profile: Profile,
     store: Store,
     sink: Sink = silent,
     *,
+    lock: Lock,
     reference: str | None = None,
 ) -> Image:
-    """An aarch64 image with Python, the runtime and `requirements`, in the store.
+    """An aarch64 image with Python, the runtime and what `spec` names, in the store.
 
     Layers that are in the store under the digest of their inputs are taken from there.
 
     Args:
-        requirements: more Python packages, as pip names them.
+        lock: versions that are kept to; `layers` tells which were found where it has none.
         reference: the image's name in the store's index.
 
     Raises:
-        InvalidInput: a requirement is not the name of a package.
+        InvalidInput: a requirement is not the name of a package; the lock does not match.
         Unsupported: a requirement has no wheel for the device, or the device class has no
             base that can be composed here.
         YardarmError: no space left; the store has no part of what could not be finished.
     """
-    return assemble(layers(requirements, profile, store, sink), store, reference=reference)
+    return assemble(layers(spec, profile, store, sink, lock=lock), store, reference=reference)
 
 
 def layers(
-    requirements: Sequence[str], profile: Profile, store: Store, sink: Sink = silent
-) -> tuple[Layer, ...]:
-    """The image's layers, lowest first. Raises as `compose` does."""
+    spec: Spec, profile: Profile, store: Store, sink: Sink = silent, *, lock: Lock
+) -> Layers:
+    """The image's layers, and the lock as it is with them. Raises as `compose` does."""
     if profile.runtime.target != "onnxruntime":
         raise _needs_a_base(profile)
-    wanted = request(requirements, profile)
+    wanted = request(spec.requirements, profile)
     code = runtime.sources()
+
+    def layer(name: str, key: Digest, make: Callable[[], Mapping[str, Any]]) -> Layer:
+        return _layer(name, key, make, store, sink)
+
     with enough_room(store.root):
-        return (
-            _layer(
-                "base",
-                base.key(profile.os),
-                lambda: base.make(profile.os, store, sink),
-                store,
-                sink,
-            ),
-            _layer(
-                "wheels", wheels.key(wanted), lambda: wheels.make(wanted, store, sink), store, sink
-            ),
-            _layer("runtime", runtime.key(code), lambda: runtime.make(code, store), store, sink),
+        parts = (
+            layer("base", base.key(profile.os), lambda: base.make(profile.os, store, sink)),
+            layer("wheels", wheels.key(wanted), lambda: wheels.make(wanted, store, sink)),
+            layer("runtime", runtime.key(code), lambda: runtime.make(code, store)),
         )
+    return Layers(parts, spec, lock)
 
 
 def _needs_a_base(profile: Profile) -> Unsupported:
@@ -79,13 +94,13 @@ def _needs_a_base(profile: Profile) -> Unsupported:
     )
 
 
-def assemble(parts: Sequence[Layer], store: Store, *, reference: str | None = None) -> Image:
+def assemble(made: Layers, store: Store, *, reference: str | None = None) -> Image:
     """Config and manifest over finished layers."""
-    contents = _contents(parts)
+    contents = _contents(made.parts)
+    labels = {"yardarm.version": contents["yardarm_runtime"]}
     with enough_room(store.root):
-        body = canonical_json(config(parts, {"yardarm.version": contents["yardarm_runtime"]}))
-        settings = store.put(body, MEDIA_CONFIG)
-        blobs = tuple(part.blob for part in parts)
+        settings = store.put(canonical_json(config(made.parts, made.spec, labels)), MEDIA_CONFIG)
+        blobs = tuple(part.blob for part in made.parts)
         manifest = store.put_manifest(
             config=settings,
             layers=blobs,

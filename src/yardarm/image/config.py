@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from yardarm.image.layer import Layer, epoch
+from yardarm.image.spec import Spec
 from yardarm.image.wheels import LIBRARY
 
 ENTRYPOINT = ("/usr/bin/python3", "-m", "yardarm_runtime")
@@ -19,7 +20,7 @@ _ENVIRONMENT = (
 )
 
 
-def config(layers: Sequence[Layer], labels: Mapping[str, str]) -> dict[str, Any]:
+def config(layers: Sequence[Layer], spec: Spec, labels: Mapping[str, str]) -> dict[str, Any]:
     """An OCI image config. Layers are uncompressed, so that diff_ids are their digests."""
     created = datetime.fromtimestamp(epoch(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
@@ -28,7 +29,8 @@ def config(layers: Sequence[Layer], labels: Mapping[str, str]) -> dict[str, Any]
         "variant": "v8",
         "os": "linux",
         "config": {
-            "Entrypoint": list(ENTRYPOINT),
+            "Entrypoint": list(spec.command or ENTRYPOINT),
+            "Cmd": list(spec.arguments),
             "Env": list(_ENVIRONMENT),
             "WorkingDir": "/",
             "Labels": dict(labels),

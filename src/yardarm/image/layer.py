@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, cast
 
@@ -23,13 +23,23 @@ WRITER = 1
 
 @dataclass(frozen=True)
 class Layer:
-    """A finished layer: `contents` is name to version of what is in it; `cached` tells that
-    it lay in the store already."""
+    """A finished layer.
+
+    Attributes:
+        contents: name to version of what is in it.
+        cached: it lay in the store already.
+        diff_id: digest of the tar; "": the blob is the tar itself, as with all that are made here.
+        weights: name of a package to its bytes in the layer.
+        left_out: name of a package and what of it stayed out, such as "numpy: tests", to bytes.
+    """
 
     name: str
     blob: Descriptor
-    contents: dict[str, str]
+    contents: Mapping[str, str]
     cached: bool
+    diff_id: str = ""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def epoch() -> int:
