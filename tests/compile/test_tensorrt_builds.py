@@ -142,7 +142,7 @@ def test_every_operator_that_is_made_float16_is_parsed_so() -> None:
         if fit:
             asked[model.graph.node[0].op_type] = Question(shipped(model, plan), build=False)
     answers = dict(zip(asked, ask(list(asked.values())), strict=True))
-    assert set(ONE) - set(asked) == halves.REFUSED
+    assert set(ONE) - set(asked) == halves.REFUSED | (halves.INSIDE & set(ONE))
     assert not {op: answer.problems for op, answer in answers.items() if not answer.accepted}
 
 

@@ -327,6 +327,25 @@ def test_ranges_tell_whether_a_node_can_be_float16(
     assert ("n" in halves.fit(model, extremes, 19)) is fits
 
 
+def test_what_leaves_float16_between_its_layers_stays_float32() -> None:
+    """LogSoftmax is a softmax in float16, 0 for a class 20 below the others, and its logarithm."""
+    model = built([helper.make_node("LogSoftmax", ["x"], ["y"], "n")], {}, {"x": [3]}, {"y": [3]})
+    assert halves.fit(model, {"x": (-20.0, 20.0), "y": (-40.0, 0.0)}, 19) == set()
+
+
+def test_a_node_beside_a_tensor_of_unknown_type_stays_float32() -> None:
+    """Only half of its inputs would become float16."""
+    nodes = [
+        helper.make_node("Odd", ["x"], ["o"], "odd", domain="of.mine"),
+        helper.make_node("Relu", ["x"], ["r"], "clamp"),
+        helper.make_node("Add", ["o", "r"], ["y"], "sum"),
+    ]
+    model = built(nodes, {}, {"x": [3]}, {"y": [3]})
+    model.graph.value_info.append(helper.make_tensor_value_info("r", FLOAT, [3]))
+    seen = dict.fromkeys(("x", "o", "r", "y"), (-1.0, 1.0))
+    assert halves.fit(model, seen, 19) == {"clamp"}
+
+
 def test_nodes_without_a_float_have_no_choice() -> None:
     nodes = [
         helper.make_node("Shape", ["x"], ["s"], "shape"),
@@ -346,3 +365,14 @@ def test_scales_are_rounded_upwards_to_what_float16_holds() -> None:
     np.testing.assert_array_equal(found, found.astype(np.float16).astype(np.float32))
     usual = scales > halves.NORMAL
     assert (found[usual] <= scales[usual] * 1.001).all()
+
+
+def test_ranges_beyond_what_a_scale_in_float16_covers_are_quantized() -> None:
+    """9 million is 127 steps of 70,866."""
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], "product")
+    weight = np.random.default_rng(0).normal(0, 1, (8, 8))
+    model = built([node], {"w": weight}, {"x": [2, 8]}, {"y": [2, 8]})
+    feed = {"x": np.random.default_rng(1).uniform(-9e6, 9e6, (2, 8)).astype(np.float32)}
+    plan = planned(model, feed, {"product": "int8"})
+    onnx.checker.check_model(shipped(model, plan), full_check=True)
+    assert 0 < error(answers(model, feed), answers(quantize(model, plan), feed)) < 1e-3

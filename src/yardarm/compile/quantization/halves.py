@@ -30,6 +30,14 @@ _FIXED = frozenset(
 REFUSED = frozenset(
     {"Celu", "MeanVarianceNormalization"}
 )  # in float16, by the parser of TensorRT-RTX 1.7
+# Parsers make several layers of these: what is between them (squares, sums of exponentials, a
+# softmax whose logarithm is taken) may leave float16 where inputs and outputs do not, and is
+# nowhere seen. Newer parsers put some of it in float32. Source: the layers that TensorRT-RTX 1.7
+# makes of them, and NVIDIA's onnx-tensorrt, onnxOpImporters.cpp.
+INSIDE = frozenset(
+    {"GlobalLpPool", "LogSoftmax", "LpNormalization", "LpPool", "ReduceL2", "ReduceLogSum",
+     "ReduceLogSumExp"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,18 +60,22 @@ def typed(node: NodeProto, kinds: Mapping[str, int], opset: int) -> Typed | None
     """The places of a node that can be float16 together; None where there is no choice."""
     if node.domain not in graphs.STANDARD or any(graphs.bodies(node)):
         return None
-    if node.op_type in _FIXED or node.op_type in REFUSED:
+    if node.op_type in _FIXED | REFUSED | INSIDE:
         return None
     try:
         schema = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError:
         return None
-    variables, inputs = set(), []
+    variables, untold, inputs = set(), set(), []
     for place, formal in _formal(schema.inputs, len(node.input)):
         name = node.input[place]
-        if name and kinds.get(name) == TensorProto.FLOAT and HALF in formal.types:
+        if name and not kinds.get(name):
+            untold.add(formal.type_str)
+        elif name and kinds[name] == TensorProto.FLOAT and HALF in formal.types:
             variables.add(formal.type_str)
             inputs.append(place)
+    if variables & untold:
+        return None
     outputs = tuple(
         place
         for place, formal in _formal(schema.outputs, len(node.output))
@@ -120,7 +132,9 @@ def _representable(values: NDArray[np.float64]) -> bool:
 
 
 def rounded_up(scale: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scales that float16 holds exactly, none smaller than it was: nothing more is clipped."""
-    halves = np.asarray(scale, np.float16)
-    halves = np.where(halves < scale, np.nextafter(halves, np.float16(np.inf)), halves)
-    return np.asarray(halves, np.float32)
+    """Scales that float16 holds exactly, none smaller than it was: nothing more is clipped.
+    Where one is too large for it, what it scales is too, and stays float32 as the scale does."""
+    within = np.minimum(scale, np.float32(LARGEST))
+    halves = np.asarray(within, np.float16)
+    halves = np.where(halves < within, np.nextafter(halves, np.float16(LARGEST)), halves)
+    return np.where(scale > LARGEST, scale, np.asarray(halves, np.float32))
