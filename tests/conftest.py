@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["lab_fixtures"]
+pytest_plugins = ["lab_fixtures", "sharing"]
 
 PROGRAM = Path(sys.executable).parent / "yardarm"
 REPOSITORY = Path(__file__).parents[1]
@@ -128,3 +129,13 @@ def cli(tmp_path: Path) -> Cli:
 def repository() -> Path:
     """The root of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def example() -> Path:
+    """The text-angle example with its model and data. Copy it: tests of other workers read it."""
+    folder = REPOSITORY / "examples" / "text-angle"
+    with (folder / "prepare.py").open() as script:
+        fcntl.flock(script, fcntl.LOCK_EX)  # one worker draws, the others find it done
+        subprocess.run([sys.executable, script.name], check=True, timeout=900)
+    return folder

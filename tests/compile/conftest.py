@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,10 +52,8 @@ def small(tmp_path: Path) -> Projects:
 
 
 @pytest.fixture(scope="session")
-def text_angle(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def text_angle(example: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example as a user has it after its prepare.py: a copy, so that stores stay apart."""
-    source = repository / "examples" / "text-angle"
-    subprocess.run([sys.executable, source / "prepare.py"], check=True, timeout=900)
     folder = tmp_path_factory.mktemp("example") / "text-angle"
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns(".yardarm"))
+    shutil.copytree(example, folder, ignore=shutil.ignore_patterns(".yardarm"))
     return folder

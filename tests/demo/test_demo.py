@@ -15,10 +15,8 @@ WITHOUT_FONTS = 'mount -t tmpfs none /usr/share/fonts && exec "$@"'
 
 
 @pytest.fixture
-def checkout(repository: Path, tmp_path: Path) -> Path:
+def checkout(repository: Path, example: Path, tmp_path: Path) -> Path:
     """A checkout that was set up, and whose model was fetched; nothing was drawn in it yet."""
-    example = repository / "examples" / "text-angle"
-    subprocess.run([sys.executable, example / "prepare.py"], check=True, timeout=900)
     copy = tmp_path / "checkout"
     for folder in ("scripts", "examples"):
         left_out = shutil.ignore_patterns(".yardarm", "data")

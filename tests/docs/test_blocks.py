@@ -44,18 +44,10 @@ def runnable() -> list[object]:
     ]
 
 
-@pytest.fixture(scope="session")
-def prepared() -> Path:
-    """The example project with its model and data."""
-    script = REPOSITORY / EXAMPLE / "prepare.py"
-    subprocess.run([sys.executable, script], check=True, timeout=300)
-    return script.parent
-
-
 @pytest.fixture
-def folder(prepared: Path, tmp_path: Path) -> Iterator[Path]:
+def folder(example: Path, tmp_path: Path) -> Iterator[Path]:
     """What a reader has: a checkout's root, `yardarm` on the path, and no device yet."""
-    shutil.copytree(prepared, tmp_path / EXAMPLE, ignore=shutil.ignore_patterns(".yardarm"))
+    shutil.copytree(example, tmp_path / EXAMPLE, ignore=shutil.ignore_patterns(".yardarm"))
     shorten(tmp_path / EXAMPLE / "data" / "evaluation.npz")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("YARDARM_LAB", str(tmp_path / "lab"))
