@@ -43,6 +43,15 @@ def convolution(batch: Any = "N", last: str = "Relu") -> bytes:
     return packed(nodes, *ports, {"w": WEIGHTS})
 
 
+def compared() -> bytes:
+    """x [2, 3] to whether it is greater than its negative, bool; the node is "compare"."""
+    nodes = [
+        helper.make_node("Neg", ["x"], ["n"], name="negate"),
+        helper.make_node("Greater", ["x", "n"], ["y"], name="compare"),
+    ]
+    return packed(nodes, {"x": (TensorProto.FLOAT, [2, 3])}, {"y": (TensorProto.BOOL, [2, 3])})
+
+
 def unsupported() -> bytes:
     """Two nodes that no TensorRT has, each by its name."""
     nodes = [

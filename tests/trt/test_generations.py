@@ -61,6 +61,27 @@ def test_eight_keeps_the_named_layers_float32(name: str) -> None:
     assert built.notes == ["no layer is called 'gone', which should stay float32"]
 
 
+@pytest.mark.parametrize("name", EIGHT)
+def test_eight_keeps_all_layers_of_a_node_float32(name: str) -> None:
+    """The parser makes several of one, and does not name all of them."""
+    options = LOOSE._replace(flags=frozenset(["fp16"]), float32=frozenset(["act"]))
+    data = small_graphs.convolution(1, "LogSoftmax")
+    made = header(fakes.tensorrt(name), data, options)
+    unnamed = [f"(Unnamed Layer* {place}) [Shuffle]" for place in (1, 4)]
+    assert made.float32 == [unnamed[0], "act", "act_0", unnamed[1]]
+    beside = header(fakes.tensorrt(name), data, options._replace(float32=frozenset(["conv"])))
+    assert beside.float32 == ["conv", unnamed[0]], "whose that is nothing tells"
+
+
+@pytest.mark.parametrize("name", EIGHT)
+def test_eight_keeps_what_only_reads_floats_float32(name: str) -> None:
+    """A comparison, whose answers are no floats, is of float16 too where nobody says otherwise."""
+    options = LOOSE._replace(flags=frozenset(["fp16"]), float32=frozenset(["compare"]))
+    trt = fakes.tensorrt(name)
+    assert header(trt, small_graphs.compared(), options).float32 == ["compare"]
+    assert "ILayer.set_output_type" not in fakes.calls(trt)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_pool_profiles_and_level_are_those_asked_for(name: str) -> None:
     options = asked(name)._replace(profiles=BATCHES, optimization_level=5, workspace_mb=77)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+import re
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 
 from yardarm_runtime import onnx_nodes
 from yardarm_runtime.problems import Problem
@@ -15,6 +27,9 @@ from yardarm_runtime.tensorrt.generation import (
     shape_of,
 )
 from yardarm_runtime.tensorrt.options import Options
+
+NAMELESS = ("(Unnamed Layer", "ONNXTRT_")
+_NUMBERED = re.compile(r"_\d+$")
 
 
 class Eight:
@@ -46,21 +61,36 @@ class Eight:
         return ["no layer is called %r, which should stay float32" % name for name in missed]
 
     def _keep(self, network: Any, options: Options) -> Set[str]:
-        """The names whose layers now stay float32. Their outputs do too: rounded to float16
-        they would overflow all the same."""
+        """The nodes whose layers now stay float32."""
         trt = self._trt
-        kept = set()
-        for index in range(network.num_layers):
-            layer = network.get_layer(index)
-            if layer.name not in options.float32:
-                continue
-            kept.add(layer.name)
-            for place in range(layer.num_outputs):
-                tensor = layer.get_output(place)
-                if tensor.dtype == trt.DataType.FLOAT:  # shapes and indices stay what they are
-                    layer.precision = trt.DataType.FLOAT
-                    layer.set_output_type(place, trt.DataType.FLOAT)
-        return kept
+        layers = [network.get_layer(index) for index in range(network.num_layers)]
+        own = [layer for layer in layers if layer.type != trt.LayerType.CONSTANT]
+        owners = [_owner(layer.name, options.float32) for layer in own]
+        before, after = _nearest(owners), _nearest(owners[::-1])[::-1]
+        for layer, owner, left, right in zip(own, owners, before, after):
+            if owner or (owner is None and (left or right)):
+                self._pin(layer)
+        return {owner for owner in owners if owner}
+
+    def _pin(self, layer: Any) -> None:
+        """What it computes in, and its outputs: rounded to float16 they would overflow all the
+        same. Shapes and indices stay what they are."""
+        trt = self._trt
+        outputs = [layer.get_output(place) for place in range(layer.num_outputs)]
+        inputs = [layer.get_input(place) for place in range(layer.num_inputs)]
+        if any(self._is_float(tensor) for tensor in inputs + outputs):
+            layer.precision = trt.DataType.FLOAT
+        for place, tensor in enumerate(outputs):
+            if self._is_float(tensor):
+                layer.set_output_type(place, trt.DataType.FLOAT)
+
+    def _is_float(self, tensor: Any) -> bool:
+        trt = self._trt
+        return (
+            tensor is not None
+            and tensor.dtype == trt.DataType.FLOAT
+            and not bool(tensor.is_shape_tensor)
+        )
 
     def watch(self, config: Any, progress: Progress) -> Any:
         return None
@@ -115,3 +145,23 @@ class Eight:
             return bool(context.execute_async_v2(bindings, stream))
 
         return enqueue
+
+
+def _owner(name: str, float32: FrozenSet[str]) -> Optional[str]:
+    """Which node of `float32` a layer belongs to: "" none, None where its name doesn't tell.
+
+    The parser makes several layers of a node: "n", "n_0", "n_1", and some without the name.
+    """
+    if name.startswith(NAMELESS):
+        return None
+    found = [each for each in (name, _NUMBERED.sub("", name)) if each in float32]
+    return found[0] if found else ""
+
+
+def _nearest(owners: Sequence[Optional[str]]) -> List[str]:
+    """For each layer the last owner that could be told, up to it."""
+    found, last = [], ""
+    for owner in owners:
+        last = last if owner is None else owner
+        found.append(last)
+    return found

@@ -163,7 +163,7 @@ class INetworkDefinition(Held):
     def _fill(self, graph: Graph) -> None:
         self._graph = graph
         self._layers = [
-            new(self, "ILayer", node, number) for number, node in enumerate(graph.nodes)
+            new(self, "ILayer", node, number) for number, node in enumerate(graph.layers)
         ]
         self._inputs = [new(self, "ITensor", port, True) for port in graph.inputs]
         self._outputs = [new(self, "ITensor", port, False) for port in graph.outputs]
@@ -193,7 +193,9 @@ class ILayer(Held):
         self._values.update(name=node.name, metadata=f"[ONNX Layer: {node.name}]")
         self._values.update(precision=self._trt.DataType.FLOAT, precision_is_set=False)
         self._tensors = [new(self, "ITensor", port, False) for port in node.outputs]
-        self._values["num_outputs"] = len(self._tensors)
+        self._read = [new(self, "ITensor", port, False) for port in node.inputs]
+        self._values.update(num_outputs=len(self._tensors), num_inputs=len(self._read))
+        self._values["type"] = self._trt.LayerType.ELEMENTWISE
         self._output_types: dict[int, Any] = {}
 
     precision = property(
@@ -206,6 +208,9 @@ class ILayer(Held):
     def _is_float32(self) -> bool:
         kinds = self._trt.DataType
         return self._values["precision_is_set"] and self._values["precision"] == kinds.FLOAT
+
+    def get_input(self, index: int) -> Any:
+        return self._read[index] if 0 <= index < len(self._read) else None
 
     def get_output(self, index: int) -> Any:
         return self._tensors[index] if 0 <= index < len(self._tensors) else None

@@ -47,6 +47,9 @@ UNSUPPORTED = {
     "TfIdfVectorizer",
     "Unique",
 }
+# What the real parser makes several layers of, below operator set 13 and as TensorRT-RTX 1.7
+# shows: how many, and how many more without the node's name, before them and behind.
+SEVERAL = {"LogSoftmax": (2, 1, 1), "Softmax": (1, 1, 1), "HardSwish": (2, 0, 0)}
 QUANTIZING = {"QuantizeLinear", "DequantizeLinear"}
 
 
@@ -63,6 +66,7 @@ class Node(NamedTuple):
     operator: str
     domain: str
     outputs: tuple[Port, ...]
+    inputs: tuple[Port, ...] = ()
 
 
 class Graph:
@@ -80,15 +84,31 @@ class Graph:
         self.inputs = [_port(item) for item in graph.input if item.name not in constants]
         self.outputs = [_port(item) for item in graph.output]
         kinds = _kinds(self.model)
+
+        def ports(names: Any) -> tuple[Port, ...]:
+            return tuple(Port(name, kinds.get(name, "FLOAT"), ()) for name in names if name)
+
         self.nodes = [
             Node(
                 item.name or item.output[0],
                 item.op_type,
                 item.domain,
-                tuple(Port(name, kinds.get(name, "FLOAT"), ()) for name in item.output if name),
+                ports(item.output),
+                ports(item.input),
             )
             for item in graph.node
         ]
+
+    @property
+    def layers(self) -> list[Node]:
+        """The nodes, each as often as it has layers, which are named as the parser does."""
+        found: list[Node] = []
+        for node in self.nodes:
+            named, before, behind = SEVERAL.get(node.operator, (1, 0, 0))
+            names = [node.name, *(f"{node.name}_{number}" for number in range(named - 1))]
+            for name in [*[""] * before, *names, *[""] * behind]:
+                found.append(node._replace(name=name or f"(Unnamed Layer* {len(found)}) [Shuffle]"))
+        return found
 
     @property
     def unsupported(self) -> list[tuple[int, Node]]:
@@ -119,9 +139,11 @@ class Graph:
 
 
 def _kinds(model: Any) -> dict[str, str]:
-    """Types of the tensors inside, where onnx can tell."""
+    """Types of the tensors, where onnx can tell."""
     graph = onnx.shape_inference.infer_shapes(model).graph
-    told = {item.name: item.type.tensor_type.elem_type for item in graph.value_info}
+    values = (*graph.value_info, *graph.input, *graph.output)
+    told = {item.name: item.type.tensor_type.elem_type for item in values}
+    told |= {item.name: item.data_type for item in graph.initializer}
     return {name: TYPES[kind] for name, kind in told.items() if kind in TYPES}
 
 
