@@ -7,12 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from yardarm.artifacts import Layout
-from yardarm.compile.building import optimisation_profiles, part_axes
+from yardarm.compile.building import exact_nodes, optimisation_profiles, part_axes
+from yardarm.compile.normalising import shapes
+from yardarm.compile.quantization.forms import Form
+from yardarm.compile.quantization.names import Names
+from yardarm.compile.quantization.plan import Plan, TensorRt
 from yardarm.datasets import Dataset, Tensor, open_dataset
 from yardarm.errors import InvalidInput
+from yardarm.profiles import Quantization
 from yardarm.project import TensorrtSection
 
 FLOAT = np.dtype(np.float32)
@@ -85,6 +90,52 @@ def test_settings_that_do_not_fit_are_told(
     with pytest.raises(InvalidInput, match=told) as caught:
         optimisation_profiles(TensorrtSection(**given), [Tensor("x", FLOAT, (None, 3))], sets)
     assert caught.value.where == "yardarm.toml: tensorrt"
+
+
+def branching() -> ModelProto:
+    """A product, in int8 or float16, then what has no type to choose but reads floats."""
+    kinds = {"x": [2, 8], "y": [2, 8], "z": [2, 8]}
+    then, other = (
+        helper.make_graph(
+            [helper.make_node(op, ["p"], [op], inner)],
+            op,
+            [],
+            [helper.make_tensor_value_info(op, TensorProto.FLOAT, None)],
+        )
+        for op, inner in (("Neg", "inside"), ("Abs", ""))
+    )
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["p"], "product"),
+        helper.make_node("ArgMax", ["p"], ["i"], "largest", axis=1),
+        helper.make_node("ReduceSum", ["p"], ["s"], "total", keepdims=0),
+        helper.make_node("Cast", ["s"], ["b"], "decides", to=TensorProto.BOOL),
+        helper.make_node("Shape", ["p"], ["n"], "shape"),
+        helper.make_node("If", ["b"], ["y"], "if", then_branch=then, else_branch=other),
+    ]
+    ports = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in kinds.items()}
+    weight = numpy_helper.from_array(np.ones((8, 8), np.float32), "w")
+    graph = helper.make_graph(nodes, "g", [ports["x"]], [ports["y"]], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return shapes.inferred(model)
+
+
+INSIDE_AND_BLIND = {"inside", "decides", "if"}
+KEPT = {
+    "float16": ({"product", "total"}, {"product": Form.FP16, "total": Form.FP16}, {"largest"}),
+    "int8": ({"product", "total"}, {"product": Form.STATIC}, {"largest", "total"}),
+    "too large": ({"total"}, {"total": Form.FP16}, {"largest", "product"}),
+}
+
+
+@pytest.mark.parametrize(("fit", "forms", "kept"), KEPT.values(), ids=KEPT)
+def test_tensorrt_8_is_told_of_all_that_reads_floats_and_is_not_in_float16(
+    fit: set[str], forms: dict[str, Form], kept: set[str]
+) -> None:
+    """Comparisons and what is inside of If as well: its builder is free with them too."""
+    model, target = branching(), TensorRt((8, 5), frozenset(fit), 17)
+    names = Names({f"n{place}": node.name for place, node in enumerate(model.graph.node)})
+    told = exact_nodes(model, Plan(Quantization(), forms, {}, tensorrt=target), target, names)
+    assert {names.nodes.get(name, name) for name in told} == kept | INSIDE_AND_BLIND
 
 
 def test_axes_of_one_name_that_differ_in_length_lose_it() -> None:

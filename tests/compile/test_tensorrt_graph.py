@@ -13,6 +13,7 @@ from yardarm.compile.normalising import graphs, shapes
 from yardarm.compile.quantization import halves
 from yardarm.compile.quantization.plan import Plan, TensorRt
 from yardarm.compile.quantization.quantize import placed, quantize, shipped
+from yardarm.compile.searching.subject import ladders
 from yardarm.profiles import Quantization
 
 CHOICE = Quantization(symmetric_activations=True)
@@ -199,6 +200,16 @@ def test_a_result_that_float16_does_not_hold_stays_float32_behind_int8_weights()
     plan = Plan(CHOICE, {"first": FORMS["int8"]}, seen, tensorrt=TensorRt(JETPACK_6, fit, 19))
     found = kinds(shipped(model, plan))
     assert found["c1"] == FLOAT
+
+
+def test_before_tensorrt_10_what_float16_does_not_hold_is_not_quantized() -> None:
+    model, feed = residual()
+    seen = observed(model, feed) | {"c1": (-1e5, 1e5)}
+    fit = halves.fit(model, seen, 17)
+    for version, low in ((JETPACK_5, False), (JETPACK_6, True)):
+        found = ladders(model, set(seen), TensorRt(version, fit, 17))
+        assert (FORMS["int8"] in found.get("first", ())) is low
+        assert FORMS["int8"] in found["product"]
 
 
 def test_before_tensorrt_10_the_graph_is_float32_and_weights_are_quantized_in_it() -> None:

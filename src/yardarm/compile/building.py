@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto, TensorProto
 
+from yardarm.compile.normalising import graphs
 from yardarm.compile.quantization import halves
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.names import Names
@@ -20,6 +21,9 @@ from yardarm.project import Project, TensorrtSection
 
 Shape = list[int]
 WHERE = "yardarm.toml: tensorrt"
+UNTYPED = frozenset(
+    {"Constant", "QuantizeLinear", "DequantizeLinear", "Shape", "Size"}
+)  # types are no choice of theirs
 
 
 def building(
@@ -45,7 +49,7 @@ def building(
         "flags": [] if plan.tensorrt.strong else _flags(plan),
         "float32": []
         if plan.tensorrt.strong
-        else _exact(prepared, plan, plan.tensorrt, chosen.names),
+        else exact_nodes(prepared, plan, plan.tensorrt, chosen.names),
         "profiles": profiles,
         "workspace_mb": given.workspace_mb or usual.workspace_mb,
         "optimization_level": usual.optimization_level if level is None else level,
@@ -58,14 +62,25 @@ def _flags(plan: Plan) -> list[str]:
     return [flag for form, flag in flags.items() if form in used]
 
 
-def _exact(model: ModelProto, plan: Plan, tensorrt: TensorRt, names: Names) -> list[str]:
-    """The nodes that float16 was kept from, as the written file names them."""
+def exact_nodes(model: ModelProto, plan: Plan, tensorrt: TensorRt, names: Names) -> list[str]:
+    """The nodes that float16 was kept from, as the written file names them: all that touch a
+    float and are not in it, for the builder may choose it for a comparison, too."""
     kinds, exact = halves.types(model), set()
     for node in model.graph.node:
         half = node.name in tensorrt.fit and plan.forms.get(node.name, Form.FP32) is not Form.FP32
-        if not half and halves.typed(node, kinds, tensorrt.opset):
+        if not half and _touches_floats(node, kinds):
             exact.add(node.name)
-    return [short for short, name in names.nodes.items() if name in exact]
+    bodies = (body for node in model.graph.node for body in graphs.bodies(node))
+    inside = {node.name for body in bodies for node in graphs.nodes(body) if node.name}
+    return [*(short for short, name in names.nodes.items() if name in exact), *sorted(inside)]
+
+
+def _touches_floats(node: NodeProto, kinds: Mapping[str, int]) -> bool:
+    """Whether its arithmetic has a type to choose; nobody knows that of unknown tensors."""
+    used = [name for name in (*node.input, *node.output) if name]
+    return node.op_type not in UNTYPED and any(
+        kinds.get(name, TensorProto.FLOAT) == TensorProto.FLOAT for name in used
+    )
 
 
 def optimisation_profiles(

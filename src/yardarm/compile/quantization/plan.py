@@ -37,6 +37,12 @@ class TensorRt:
         graph is float32, and builder flags allow float16."""
         return self.version >= (10, 0)
 
+    def below(self, node: str) -> tuple[Form, ...]:
+        """The forms below float16 that a node may take. What float16 doesn't hold has to be told
+        to stay float32 before version 10, and whether a layer can be told that and still be
+        quantized is nowhere said: it is one or the other there."""
+        return self.low if self.strong or node in self.fit else ()
+
     @property
     def half_scales(self) -> bool:
         """int8 values may be dequantized into float16 (ONNX since operator set 19)."""

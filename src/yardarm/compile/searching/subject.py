@@ -51,7 +51,7 @@ def ladders(
     found = {}
     for node in model.graph.node:
         forms = (
-            tensorrt_ladder(node, known, tensorrt.fit, tensorrt.low)
+            tensorrt_ladder(node, known, tensorrt.fit, tensorrt.below(node.name))
             if tensorrt
             else ladder(node, known)
         )
