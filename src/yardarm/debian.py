@@ -96,7 +96,7 @@ def sources(suite: str, index_targets: str) -> list[str]:
     suite lends its mirrors.
     """
     found = set()
-    for target in _paragraphs(index_targets):
+    for target in paragraphs(index_targets):
         part = _part(target.get("Release", ""))
         if part is not None and _is_debian(target):
             found.add(f"deb {target['Repo-URI']} {suite}{part} main")
@@ -116,10 +116,10 @@ def _part(release: str) -> str | None:
 
 def parse_status(text: str) -> dict[str, str]:
     """Package name to version, from the text of dpkg's status file."""
-    return {entry["Package"]: entry["Version"] for entry in _paragraphs(text)}
+    return {entry["Package"]: entry["Version"] for entry in paragraphs(text)}
 
 
-def _paragraphs(text: str) -> Iterator[dict[str, str]]:
+def paragraphs(text: str) -> Iterator[dict[str, str]]:
     """Single-line fields of deb822 paragraphs; continuation lines are skipped."""
     for block in text.split("\n\n"):
         lines = (line.partition(":") for line in block.splitlines() if not line.startswith(" "))
