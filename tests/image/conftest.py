@@ -11,7 +11,7 @@ import pytest
 
 from yardarm import image, profiles
 from yardarm.artifacts import Image
-from yardarm.image import Spec
+from yardarm.image import Layers, Spec
 from yardarm.lockfile import Lock
 from yardarm.profiles import Profile
 from yardarm.store import Store
@@ -30,9 +30,20 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="session")
-def composed(shared_store: Store, pi5: Profile) -> Image:
+def made(shared_store: Store, pi5: Profile) -> Layers:
+    """The plain image's layers for a Pi 5, with the lock that they came to."""
+    return image.layers(Spec(), pi5, shared_store, lock=Lock())
+
+
+@pytest.fixture(scope="session")
+def lock(made: Layers) -> Lock:
+    return made.lock
+
+
+@pytest.fixture(scope="session")
+def composed(made: Layers, shared_store: Store) -> Image:
     """The plain image for a Pi 5, in `shared_store` as `image/test`."""
-    return image.compose(Spec(), pi5, shared_store, lock=Lock(), reference=REFERENCE)
+    return image.assemble(made, shared_store, reference=REFERENCE)
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from yardarm import image, profiles
+from yardarm import image, lockfile, profiles
 from yardarm.artifacts import MEDIA_LAYER, Image
 from yardarm.digest import Digest
 from yardarm.errors import Unsupported, YardarmError
-from yardarm.events import Event, Finished, silent
+from yardarm.events import Event, Finished
 from yardarm.image import Spec, wheels
-from yardarm.image.requirements import request
+from yardarm.image.requirements import locked, request
 from yardarm.lockfile import Lock
 from yardarm.profiles import Profile
 from yardarm.store import Store
@@ -23,21 +23,23 @@ from yardarm.store import Store
 AGAIN = """
 import sys
 from pathlib import Path
-from yardarm import image, profiles
-from yardarm.lockfile import Lock
+from yardarm import image, lockfile, profiles
 from yardarm.store import Store
 pi5 = profiles.load("raspberry-pi-5")
-print(image.compose(image.Spec(), pi5, Store(Path(sys.argv[1])), lock=Lock()).digest)
+lock = lockfile.load(Path(sys.argv[2]))
+print(image.compose(image.Spec(), pi5, Store(Path(sys.argv[1])), lock=lock).digest)
 """
 
 pytestmark = pytest.mark.root
 
 
-def test_another_store_gives_the_same_image(composed: Image, pi5: Profile, tmp_path: Path) -> None:
-    assert image.compose(Spec(), pi5, Store(tmp_path / "store"), lock=Lock()) == composed
+def test_another_store_gives_the_same_image(
+    composed: Image, lock: Lock, pi5: Profile, tmp_path: Path
+) -> None:
+    assert image.compose(Spec(), pi5, Store(tmp_path / "store"), lock=lock) == composed
 
 
-def test_made_from_nothing_by_another_hand(composed: Image, tmp_path: Path) -> None:
+def test_made_from_nothing_by_another_hand(composed: Image, lock: Lock, tmp_path: Path) -> None:
     """Empty caches, another folder, umask, time zone and locale; only downloads are shared."""
     caches = Path(os.environ["XDG_CACHE_HOME"])
     changed = {
@@ -47,8 +49,9 @@ def test_made_from_nothing_by_another_hand(composed: Image, tmp_path: Path) -> N
         "LC_ALL": "C",
     }
 
+    lockfile.save(lock, tmp_path / lockfile.FILE)
     done = subprocess.run(
-        [sys.executable, "-c", AGAIN, tmp_path / "store"],
+        [sys.executable, "-c", AGAIN, tmp_path / "store", tmp_path / lockfile.FILE],
         env={**os.environ, **changed},
         umask=0o077,
         capture_output=True,
@@ -61,23 +64,25 @@ def test_made_from_nothing_by_another_hand(composed: Image, tmp_path: Path) -> N
 
 
 def test_composing_again_does_nothing_and_says_so(
-    composed: Image, shared_store: Store, pi5: Profile, own_cache: Path
+    composed: Image, lock: Lock, shared_store: Store, pi5: Profile, own_cache: Path
 ) -> None:
     heard: list[Event] = []
 
-    assert image.compose(Spec(), pi5, shared_store, heard.append, lock=Lock()) == composed
+    assert image.compose(Spec(), pi5, shared_store, heard.append, lock=lock) == composed
 
     finished = {event.step: event.cached for event in heard if isinstance(event, Finished)}
     assert finished == {"image/base": True, "image/wheels": True, "image/runtime": True}
     assert not own_cache.exists()
 
 
-def test_a_lost_layer_is_made_again(composed: Image, pi5: Profile, tmp_path: Path) -> None:
+def test_a_lost_layer_is_made_again(
+    composed: Image, lock: Lock, pi5: Profile, tmp_path: Path
+) -> None:
     store = Store(tmp_path / "store")
-    image.compose(Spec(), pi5, store, lock=Lock())
+    image.compose(Spec(), pi5, store, lock=lock)
     store.path(composed.layers[2].digest).unlink()
 
-    assert [layer.cached for layer in image.layers(Spec(), pi5, store, lock=Lock()).parts] == [
+    assert [layer.cached for layer in image.layers(Spec(), pi5, store, lock=lock).parts] == [
         True,
         True,
         False,
@@ -134,12 +139,12 @@ def tiny_disk(tmp_path: Path):
 
 
 def test_a_full_disk_leaves_nothing_half_written(
-    composed: Image, pi5: Profile, tiny_disk: Path
+    composed: Image, lock: Lock, pi5: Profile, tiny_disk: Path
 ) -> None:
     store = Store(tiny_disk / "store")
 
     with pytest.raises(YardarmError, match="no space left") as raised:
-        image.compose(Spec(), pi5, store, lock=Lock())
+        image.compose(Spec(), pi5, store, lock=lock)
 
     assert raised.value.exit_code == 1
     assert str(tiny_disk) in raised.value.where
@@ -159,12 +164,14 @@ def test_a_full_disk_under_an_archive_keeps_the_old_one(
 
 
 def test_a_full_disk_under_the_cache(
-    composed: Image, pi5: Profile, tiny_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lock: Lock, pi5: Profile, tiny_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny_disk))
 
+    wanted = request((), pi5)
+
     with pytest.raises(YardarmError, match="no space left"):
-        wheels.make(request((), pi5), Store(tmp_path / "store"), silent)
+        wheels.make(wanted, locked(lock, wanted), Store(tmp_path / "store"))
 
     left = [file.suffix for file in (tiny_disk / "yardarm/wheels").iterdir()]
     assert left == [".lock"]

@@ -13,7 +13,6 @@ from yardarm.events import Sink, silent
 from yardarm.flow.target import check_file
 from yardarm.flow.workspace import Workspace, workspace
 from yardarm.image import Layer, Layers, Spec
-from yardarm.lockfile import Lock
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,7 @@ def compose(opened: Workspace, sink: Sink = silent) -> Composed:
     made = stage.layers(spec, opened.profile, opened.store, sink, lock=lockfile.load(file))
     reference = f"image/{opened.project.name}"
     image = stage.assemble(made, opened.store, reference=reference)
-    if made.lock != Lock():
-        lockfile.save(made.lock, file)
+    lockfile.save(made.lock, file)
     return Composed(image, reference, made)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,15 +10,17 @@ from yardarm.artifacts import MEDIA_CONFIG, Descriptor, Image
 from yardarm.digest import Digest, canonical_json
 from yardarm.errors import Unsupported
 from yardarm.events import Sink, silent, step
-from yardarm.image import base, jetson, runtime, wheels
+from yardarm.image import application, base, jetson, resolving, runtime, wheels
 from yardarm.image.config import config
 from yardarm.image.layer import Layer
-from yardarm.image.requirements import request
+from yardarm.image.requirements import locked, request
 from yardarm.image.room import enough_room
 from yardarm.image.spec import Spec
-from yardarm.lockfile import Lock
+from yardarm.lockfile import Lock, Wheels
 from yardarm.profiles import Profile, release_for
 from yardarm.store import Store
+
+_Step = Callable[[str, Digest, Callable[[], Mapping[str, Any]]], Layer]
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def layers(
     """The image's layers, and the lock as it is with them. Raises as `compose` does."""
     if profile.runtime.target != "onnxruntime":
         raise _needs_a_base(profile)
-    wanted = request(spec.requirements, profile)
+    wanted = request(spec.requirements, profile, spec.constraints)
+    pinned = locked(lock, wanted) or resolving.resolve(wanted, sink)
     code = runtime.sources()
 
     def layer(name: str, key: Digest, make: Callable[[], Mapping[str, Any]]) -> Layer:
@@ -76,10 +79,23 @@ def layers(
     with enough_room(store.root):
         parts = (
             layer("base", base.key(profile.os), lambda: base.make(profile.os, store, sink)),
-            layer("wheels", wheels.key(wanted), lambda: wheels.make(wanted, store, sink)),
+            layer(
+                "wheels",
+                wheels.key(wanted, pinned, spec.keep),
+                lambda: wheels.make(wanted, pinned, store, sink, spec.keep),
+            ),
+            *_application(spec, layer, store),
             layer("runtime", runtime.key(code), lambda: runtime.make(code, store)),
         )
+    lock = lock.with_wheels(wanted.target, Wheels(wanted.requirements, pinned))
     return Layers(parts, spec, lock)
+
+
+def _application(spec: Spec, layer: _Step, store: Store) -> Iterator[Layer]:
+    if spec.source:
+        files = application.read(spec.source, spec.keep)
+        key = application.key(files)
+        yield layer("application", key, lambda: application.make(files, store))
 
 
 def _needs_a_base(profile: Profile) -> Unsupported:
@@ -129,4 +145,11 @@ def _layer(
             store.record_step(key, record)
         blob = Descriptor.from_oci(record["blob"])
         progress.detail = f"{blob.size / 1e6:.1f} MB, {len(record['contents'])} packages"
-    return Layer(name, blob, dict(record["contents"]), progress.cached)
+    return Layer(
+        name,
+        blob,
+        record["contents"],
+        progress.cached,
+        weights=record.get("weights", {}),
+        left_out=record.get("left_out", {}),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from yardarm.image.application import APPLICATION
 from yardarm.image.layer import Layer, epoch
 from yardarm.image.spec import Spec
 from yardarm.image.wheels import LIBRARY
@@ -16,7 +17,6 @@ _ENVIRONMENT = (
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "PYTHONDONTWRITEBYTECODE=1",
     "ORT_DISABLE_TELEMETRY=1",
-    f"PYTHONPATH=/{LIBRARY}",
 )
 
 
@@ -31,8 +31,8 @@ def config(layers: Sequence[Layer], spec: Spec, labels: Mapping[str, str]) -> di
         "config": {
             "Entrypoint": list(spec.command or ENTRYPOINT),
             "Cmd": list(spec.arguments),
-            "Env": list(_ENVIRONMENT),
-            "WorkingDir": "/",
+            "Env": [*_ENVIRONMENT, f"PYTHONPATH={_modules(spec)}"],
+            "WorkingDir": f"/{APPLICATION}" if spec.source else "/",
             "Labels": dict(labels),
         },
         "rootfs": {"type": "layers", "diff_ids": [layer.blob.digest for layer in layers]},
@@ -40,3 +40,8 @@ def config(layers: Sequence[Layer], spec: Spec, labels: Mapping[str, str]) -> di
             {"created": created, "created_by": f"yardarm image: {layer.name}"} for layer in layers
         ],
     }
+
+
+def _modules(spec: Spec) -> str:
+    """Where Python looks: the runtime's own first, so that an application can't replace it."""
+    return f"/{LIBRARY}:/{APPLICATION}" if spec.source else f"/{LIBRARY}"

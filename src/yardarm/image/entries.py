@@ -58,10 +58,10 @@ def from_folder(root: Path) -> Iterator[Entry]:
     for parent, folders, names in os.walk(root):
         for name in (*folders, *names):
             path = Path(parent, name)
-            yield _from_disk(path, str(path.relative_to(root)))
+            yield from_disk(path, str(path.relative_to(root)))
 
 
-def _from_disk(path: Path, name: str) -> Entry:
+def from_disk(path: Path, name: str) -> Entry:
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         return symlink(name, str(path.readlink()))
