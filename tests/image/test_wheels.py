@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
-from yardarm.errors import InvalidInput, Unsupported
-from yardarm.events import silent
+from yardarm import profiles
+from yardarm.errors import InvalidInput, Unreachable, Unsupported, VerificationFailed
 from yardarm.image import wheels
-from yardarm.image.requirements import Request, request
+from yardarm.image.requirements import ALWAYS, Excluded, Request, locked, request
+from yardarm.image.resolving import resolve
+from yardarm.lockfile import Lock, Pinned, Wheels
 from yardarm.store import Store
 
 ANY = "py3-none-any"
@@ -26,20 +32,22 @@ def wheel(
     name: str,
     tag: str,
     requires: str = "",
+    *,
     more: Mapping[str, str] = MappingProxyType({}),
+    version: str = "1.0",
 ) -> None:
-    info = f"{name}-1.0.dist-info"
+    info = f"{name}-{version}.dist-info"
     files = {
         f"{name}/__init__.py": "",
         f"{name}/tests/test_it.py": "",
         f"{name}/tests/_helper.py": "",
-        f"{name}-1.0.data/scripts/{name}-tool": "#!python\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}",
+        f"{name}-{version}.data/scripts/{name}-tool": "#!python\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
-        f"{info}/RECORD": "",
         **more,
     }
-    with zipfile.ZipFile(folder / f"{name}-1.0-{tag}.whl", "w") as archive:
+    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
+    with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
 
@@ -58,14 +66,22 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path) -> P
     return folder
 
 
+def made(wanted: Request, store: Store) -> dict[str, Any]:
+    return wheels.make(wanted, resolve(wanted), store)
+
+
 def asked(*requirements: str, constraints: tuple[str, ...] = ()) -> Request:
     return Request(requirements, constraints, "3.11", "aarch64-manylinux_2_36")
+
+
+def bad(name: str) -> Request:
+    return replace(asked(name), excluded=(Excluded(name, "1.0", "dies"),))
 
 
 def test_what_is_installed_and_what_is_left_out(index: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
 
-    record = wheels.make(asked("tiny"), store, silent)
+    record = made(asked("tiny"), store)
 
     assert record["contents"] == {"tiny": "1.0"}
     with tarfile.open(store.path(record["blob"]["digest"])) as archive:
@@ -83,27 +99,86 @@ def test_the_cache_is_on_disk_before_it_counts(
     """A power cut must leave no torn layer that a later run takes for whole."""
     complete: list[bool] = []
     monkeypatch.setattr(
-        os, "sync", lambda: complete.append(any(own_cache.glob("**/wheels/[!.]*/contents.json")))
+        os, "sync", lambda: complete.append(any(own_cache.glob("**/wheels/[!.]*/record.json")))
     )
-    wheels.make(asked("tiny"), Store(tmp_path / "store"), silent)
+    made(asked("tiny"), Store(tmp_path / "store"))
     assert complete == [False]
 
 
 def test_another_cache_gives_the_same_layer(
     index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = wheels.make(asked("tiny"), Store(tmp_path / "one"), silent)
+    first = made(asked("tiny"), Store(tmp_path / "one"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other/cache"))
 
-    assert wheels.make(asked("tiny"), Store(tmp_path / "two"), silent) == first
+    assert made(asked("tiny"), Store(tmp_path / "two")) == first
 
 
 def test_a_warm_cache_needs_no_index(index: Path, tmp_path: Path) -> None:
-    first = wheels.make(asked("tiny"), Store(tmp_path / "one"), silent)
-    for file in index.iterdir():
-        file.unlink()
+    wanted = asked("tiny")
+    pinned = resolve(wanted)
+    wheels.fetch(wanted, pinned)
+    shutil.rmtree(index)
 
-    assert wheels.make(asked("tiny"), Store(tmp_path / "two"), silent) == first
+    assert wheels.make(wanted, pinned, Store(tmp_path))["contents"] == {"tiny": "1.0"}
+
+
+def test_pins_are_names_versions_and_hashes(index: Path) -> None:
+    file = index / f"needy2-1.0-{ANY}.whl"
+    wheel(index, "needy2", ANY, "Requires-Dist: tiny\n")
+    data = file.read_bytes()
+
+    needy, tiny = resolve(asked("needy2"))
+
+    assert needy == Pinned("needy2", "1.0", file.name, hashlib.sha256(data).hexdigest(), len(data))
+    assert tiny.name == "tiny"
+
+
+def test_newer_versions_change_nothing_that_is_pinned(index: Path, tmp_path: Path) -> None:
+    wanted = asked("tiny")
+    pinned = resolve(wanted)
+    wheel(index, "tiny", ANY, version="2.0")
+
+    record = wheels.make(wanted, pinned, Store(tmp_path))
+
+    assert record["contents"] == {"tiny": "1.0"}
+    assert [each.version for each in resolve(wanted)] == ["2.0"]
+
+
+def test_another_file_under_a_pinned_name(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = asked("tiny")
+    pinned = resolve(wanted)
+    wheel(index, "tiny", ANY, more={"tiny/evil.py": ""})
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "another"))
+
+    with pytest.raises(VerificationFailed, match="not the one that was locked"):
+        wheels.make(wanted, pinned, Store(tmp_path))
+
+
+def test_a_pinned_wheel_that_is_gone(index: Path, tmp_path: Path) -> None:
+    wanted = asked("tiny")
+    pinned = resolve(wanted)
+    (index / f"tiny-1.0-{ANY}.whl").unlink()
+
+    with pytest.raises(Unsupported, match="tiny"):
+        wheels.make(wanted, pinned, Store(tmp_path))
+
+
+def test_weights_and_what_was_left_out(index: Path, tmp_path: Path) -> None:
+    texts = {"heavy/data.bin": "x" * 1000, "heavy/tests/data.bin": "x" * 10}
+    wheel(index, "heavy", ANY, more=texts)
+    wanted = asked("heavy")
+    pinned = resolve(wanted)
+
+    slim = wheels.make(wanted, pinned, Store(tmp_path))
+    whole = wheels.make(wanted, pinned, Store(tmp_path), keep=["*/heavy/tests/*"])
+
+    assert whole["weights"]["heavy"] - slim["weights"]["heavy"] == 10
+    assert slim["weights"]["heavy"] > 1000
+    assert slim["left_out"]["heavy: tests"] == 10
+    assert "heavy: tests" not in whole["left_out"]
 
 
 @pytest.mark.parametrize(
@@ -115,18 +190,80 @@ def test_no_way_names_the_requirement_and_leaves_nothing(
     index: Path, tmp_path: Path, own_cache: Path, requirement: str, named: str
 ) -> None:
     with pytest.raises(Unsupported, match=f"no way onto the device for {named}$") as raised:
-        wheels.make(asked("tiny", requirement), Store(tmp_path / "store"), silent)
+        made(asked("tiny", requirement), Store(tmp_path / "store"))
 
     assert raised.value.exit_code == 10
     assert requirement.partition(">")[0] in raised.value.hint
     assert "constraints.txt" not in raised.value.hint
-    assert [file.suffix for file in (own_cache / "wheels").iterdir()] == [".lock"]
+    assert not (own_cache / "wheels").exists()
     assert not (tmp_path / "store").exists()
+
+
+def lock(wanted: Request, *pinned: Pinned) -> Lock:
+    return Lock({}, {wanted.target: Wheels(wanted.requirements, pinned)})
+
+
+def pin(name: str, version: str) -> Pinned:
+    return Pinned(name, version, f"{name}-{version}-{ANY}.whl", "a" * 64, 1)
+
+
+TINY = pin("tiny", "1.0")
+NEVER = 'never; python_version < "3"'
+
+
+def test_a_lock_that_matches() -> None:
+    assert locked(lock(asked("tiny"), TINY), asked("tiny")) == (TINY,)
+    assert locked(lock(asked("Tiny", NEVER), TINY), asked("Tiny", NEVER)) == (TINY,)
+    assert locked(Lock(), asked("tiny")) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (asked("tiny", "more>=2"), "more>=2 is new"),
+        (asked(), "tiny is no longer asked for"),
+        (asked("tiny<2"), "tiny<2 was tiny"),
+        (asked("tiny", constraints=("tiny<1",)), "tiny 1.0 is outside the constraint tiny<1"),
+        (bad("tiny"), "tiny 1.0 is known bad: dies"),
+    ],
+)
+def test_a_lock_for_something_else_says_what_changed(wanted: Request, said: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        locked(lock(asked("tiny"), TINY), wanted)
+
+    assert raised.value.what == f"the lock no longer matches the project: {said}"
+    assert "yardarm wheels --lock" in raised.value.hint
+
+
+def test_a_lock_that_lacks_a_requirement() -> None:
+    with pytest.raises(InvalidInput, match="tiny is not pinned"):
+        locked(lock(asked("tiny")), asked("tiny"))
+
+
+def test_device_classes_with_the_same_target_share_a_lock(pi5) -> None:
+    """What one of them can't run only counts where it is pinned."""
+    pi4 = profiles.load("raspberry-pi-4b")
+    shared = lock(request((), pi5), *(pin(name, "1.22") for name in ALWAYS))
+
+    assert locked(shared, request((), pi4)) == locked(shared, request((), pi5))
+
+
+@pytest.mark.parametrize(
+    ("jetpack", "target"),
+    [("6.2", "cp310-aarch64-manylinux_2_35"), ("5.1", "cp38-aarch64-manylinux_2_31")],
+)
+def test_a_jetson_has_the_system_of_its_jetpack(jetpack: str, target: str) -> None:
+    orin = profiles.load("jetson-orin-nano-8gb")
+
+    wanted = request(["pillow"], orin, jetpack=jetpack)
+
+    assert wanted.target == target
+    assert wanted.requirements[0].startswith("numpy==1.2")
 
 
 def test_constraints_hold(index: Path, tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="tiny"):
-        wheels.make(asked("tiny", constraints=("tiny!=1.0",)), Store(tmp_path), silent)
+        made(asked("tiny", constraints=("tiny!=1.0",)), Store(tmp_path))
 
 
 def test_the_index_out_of_reach(
@@ -135,8 +272,8 @@ def test_the_index_out_of_reach(
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
 
-    with pytest.raises(Unsupported, match="psutil") as raised:
-        wheels.make(asked("psutil"), Store(tmp_path / "store"), silent)
+    with pytest.raises(Unreachable, match="index") as raised:
+        resolve(asked("psutil"))
 
     assert "network" in raised.value.hint
 
@@ -147,9 +284,10 @@ def test_the_request_of_a_profile(pi5) -> None:
 
     assert request(["pillow>=10", "numpy<3"], profile) == Request(
         ("numpy<3", "onnxruntime", "pillow>=10", "psutil", "waitress"),
-        ("onnxruntime!=1.21.0",),
+        (),
         "3.11",
         "aarch64-manylinux_2_36",
+        (Excluded("onnxruntime", "1.21.0", "dies on the A72"),),
     )
 
 
@@ -200,7 +338,7 @@ def test_the_c_library_goes_only_where_nothing_loads_it(
     wheel(index, "onnxruntime", ANY, more={"onnxruntime/capi/state.so": text, library: ""})
     store = Store(tmp_path / "store")
 
-    record = wheels.make(asked("onnxruntime"), store, silent)
+    record = made(asked("onnxruntime"), store)
 
     assert record["contents"] == {"onnxruntime": "1.0"}
     with tarfile.open(store.path(record["blob"]["digest"])) as archive:
