@@ -42,6 +42,11 @@ class BlobWriter:
     def __enter__(self) -> BlobWriter:
         return self
 
+    @property
+    def digest(self) -> Digest:
+        """Of what was written so far."""
+        return Digest("sha256:" + self._hash.hexdigest())
+
     def write(self, data: bytes) -> int:
         self._hash.update(data)
         self.size += len(data)
@@ -55,7 +60,7 @@ class BlobWriter:
 
     def commit(self, media_type: str, annotations: Mapping[str, str] | None = None) -> Descriptor:
         """Make the blob part of the store."""
-        digest = Digest("sha256:" + self._hash.hexdigest())
+        digest = self.digest
         self._stream.flush()
         os.fchmod(self._stream.fileno(), 0o644)
         FILES.sync(self._stream.fileno())

@@ -1,0 +1,200 @@
+"""The way to one registry: which protocol, retries, redirects, and the answer to challenges."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from urllib.parse import urljoin, urlsplit
+
+from yardarm.errors import Refused, Unreachable
+from yardarm.events import Note, Sink, silent
+from yardarm.registry import credentials
+from yardarm.registry.answers import LONGEST_ERROR, retry_after
+from yardarm.registry.authentication import Authenticator, Scopes, loopback
+from yardarm.registry.connections import Answer, Connections, Cut, Part
+from yardarm.registry.credentials import Credentials
+
+ATTEMPTS = 4
+FIRST_WAIT = 0.25  # seconds; doubled from one attempt to the next
+LONGEST_WAIT = 120.0  # seconds that a registry may have us wait
+HOPS = 5
+TOKEN_LIMIT = 1 << 20
+_TRANSIENT = (408, 429, 500, 502, 503, 504)
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class Abandoned(Exception):
+    """Another part of the work failed, or the user wants it to end."""
+
+
+class Transport:
+    """Requests to one registry; several threads may send.
+
+    Args:
+        registry: host and port as a user writes them.
+        host: where it answers.
+        schemes: tried in this order, until one is understood there.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        host: str,
+        schemes: tuple[str, ...],
+        sink: Sink = silent,
+        find: Callable[[str], Credentials | None] = credentials.find,
+    ) -> None:
+        self.registry = registry
+        self._host = host
+        self._schemes = schemes
+        self._sink = sink
+        self._connections = Connections(registry)
+        self._authenticator = Authenticator(registry, find, self._outside)
+        self._stopped = threading.Event()
+        self._choosing = threading.Lock()
+        self._base: str | None = None
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        scopes: Scopes,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Part | None = None,
+        again: bool = True,
+    ) -> Answer:
+        """Send a request; the answer may be a refusal.
+
+        Args:
+            target: a path on the registry, or a URL that it gave.
+            again: repeat the request after a broken connection or a passing failure.
+
+        Raises:
+            Unreachable: no connection or no answer, several times.
+            Cut: the same with `again` false, once.
+            InvalidInput: credentials are missing or refused.
+            VerificationFailed: the certificate is not trusted.
+        """
+        url = urljoin(self.base(), target)
+        tried = self._authenticator.header(scopes)
+        for _ in range(2):
+            told = {**(headers or {}), **({"Authorization": tried} if tried else {})}
+            answer = self._followed(method, url, told, body, again)
+            if answer.status != 401 or not self._ours(answer.url):
+                return answer
+            with answer:
+                offer = answer.headers.get("WWW-Authenticate", "")
+                answer.read(LONGEST_ERROR)
+            found = self._authenticator.answer(offer, scopes, tried)
+            if found is None:
+                break
+            tried = found
+        told = {**(headers or {}), **({"Authorization": tried} if tried else {})}
+        return self._followed(method, url, told, body, again)
+
+    def base(self) -> str:
+        """The registry's URL, in the first scheme that is understood there."""
+        with self._choosing:
+            self._base = self._base or self._found()
+        return self._base
+
+    def wait(self, seconds: float) -> None:
+        """Pause before an attempt is repeated. Raises Abandoned."""
+        if self._stopped.wait(seconds):
+            raise Abandoned
+
+    def check(self) -> None:
+        """Raises Abandoned after `stop`."""
+        if self._stopped.is_set():
+            raise Abandoned
+
+    def stop(self) -> None:
+        """Have everything that is under way end soon."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        self._connections.close()
+
+    def _found(self) -> str:
+        *before, last = self._schemes
+        for scheme in before:
+            try:
+                with self._connections.send("GET", f"{scheme}://{self._host}/v2/", {}, None):
+                    return f"{scheme}://{self._host}"
+            except Cut:
+                continue
+        return f"{last}://{self._host}"
+
+    def _followed(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | Part | None, again: bool
+    ) -> Answer:
+        """Redirects, to other hosts without what opens this one."""
+        for _ in range(HOPS):
+            answer = self._repeated(method, url, headers, body, again)
+            target = answer.headers.get("Location")
+            if answer.status not in _REDIRECTS or not target:
+                return answer
+            with answer:
+                answer.read(LONGEST_ERROR)
+            url = self._allowed(urljoin(url, target))
+            if not self._ours(url):
+                headers = {name: text for name, text in headers.items() if name != "Authorization"}
+        raise Unreachable(f"the registry redirects more than {HOPS} times", where=self.registry)
+
+    def _allowed(self, url: str) -> str:
+        parts = urlsplit(url)
+        plain = parts.scheme == "http" and (
+            loopback(parts.hostname or "") or self.base().startswith("http:")
+        )
+        if parts.scheme != "https" and not plain:
+            raise Refused(f"the registry sends us to {url}, without TLS", where=self.registry)
+        return url
+
+    def _ours(self, url: str) -> bool:
+        return urlsplit(url)[:2] == urlsplit(self.base())[:2]
+
+    def _repeated(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | Part | None, again: bool
+    ) -> Answer:
+        attempts = ATTEMPTS if again else 1
+        for attempt in range(1, attempts + 1):
+            self.check()
+            pause = FIRST_WAIT * 2 ** (attempt - 1)
+            try:
+                answer = self._connections.send(method, url, headers, body)
+            except Cut as error:
+                if not again:
+                    raise
+                if attempt == attempts:
+                    raise self._unreachable(url, error) from None
+            else:
+                asked = retry_after(answer.headers)
+                last = attempt == attempts or (asked or 0.0) > LONGEST_WAIT
+                if answer.status not in _TRANSIENT or last:
+                    return answer
+                pause = self._asked(answer, asked, pause)
+            self.wait(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _asked(self, answer: Answer, asked: float | None, pause: float) -> float:
+        with answer:
+            if asked and asked > 1:
+                self._sink(Note(f"{self.registry} asks to wait {asked:.0f} s"))
+            return pause if asked is None else asked
+
+    def _unreachable(self, url: str, error: Cut) -> Unreachable:
+        where = urlsplit(url).netloc
+        if error.wrong_protocol:
+            hint = "it speaks no TLS: --plain-http, if nobody can listen in between"
+            return Unreachable(f"no secure connection: {error}", where=where, hint=hint)
+        return Unreachable(
+            f"the registry can't be reached: {error}", where=where, hint="check host, port, network"
+        )
+
+    def _outside(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[int, bytes]:
+        """For the authenticator: to the token service, which may be anywhere."""
+        with self._repeated(method, url, dict(headers), body, True) as answer:
+            return answer.status, answer.read(TOKEN_LIMIT)
