@@ -88,7 +88,6 @@ def layers(
             layer("runtime", runtime.key(code), lambda: runtime.make(code, store)),
         )
     lock = lock.with_wheels(wanted.target, Wheels(wanted.requirements, pinned))
-    lock = lock.with_wheels(wanted.target, Wheels(wanted.requirements, pinned))
     return Layers(parts, spec, lock)
 
 
