@@ -22,12 +22,13 @@ from yardarm.events import Sink, silent, step
 from yardarm.store.lock import exclusive
 from yardarm_wire.files import FILES
 
-_RECIPE = 2
+_RECIPE = 3
 """Raise it when the same packages are to be unpacked in another way."""
 
 _PARTS = ("", "-updates", "-security")
 
-_EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
+# Of documents also the links stay that say whose copyright file a package shares.
+_EXCLUDED = ("/usr/share/doc/*/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
 _INCLUDED = ("/usr/share/doc/*/copyright",)
 
 # /bin, /sbin and /lib are links into /usr, as on every installed system since bookworm.
@@ -40,6 +41,9 @@ _FINISH = """set -e
 for package in "$1"/var/cache/apt/archives/*.deb; do
   dpkg-deb -f "$package"
   printf 'Status: install ok unpacked\\n\\n'
+  name=$(dpkg-deb -f "$package" Package)
+  dpkg-deb --ctrl-tarfile "$package" | tar -xO ./md5sums 2>/dev/null \
+    > "$1/var/lib/dpkg/info/$name.md5sums" || :
 done > "$1/var/lib/dpkg/status"
 cd "$1/etc"
 rm -f apt/sources.list hostname resolv.conf dpkg/dpkg.cfg.d/99mmdebstrap

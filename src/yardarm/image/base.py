@@ -68,6 +68,8 @@ _KEPT = (
 )
 _DOCUMENTS = ("usr/share/doc/*/*",)
 
+_STATUS = ("Package", "Status", "Version", "Architecture", "Source", "Pre-Depends", "Depends")
+
 
 def _either(*globs: str) -> re.Pattern[str]:
     return re.compile("|".join(map(fnmatch.translate, globs)))
@@ -92,7 +94,7 @@ def packages(system: Os) -> tuple[str, ...]:
 
 
 def key(system: Os) -> Digest:
-    rules = [_DROPPED, _KEPT, _DOCUMENTS, _LEFT_OUT]
+    rules = [_DROPPED, _KEPT, _DOCUMENTS, _LEFT_OUT, _STATUS]
     return digest.of_json(
         ["image/base", WRITER, epoch(), system.suite, system.python, packages(system), rules]
     )
@@ -121,7 +123,8 @@ def _completed(
     for name in ("passwd", "group"):
         yield entries.file(f"etc/{name}", _read(found[f"usr/share/base-passwd/{name}.master"]))
     yield entries.file("etc/ssl/certs/ca-certificates.crt", _certificates(found))
-    yield entries.file("var/lib/dpkg/status", _status(contents))
+    status = _read(found["var/lib/dpkg/status"]).decode()
+    yield entries.file("var/lib/dpkg/status", _status(status, contents))
 
 
 def _certificates(found: Mapping[str, Entry]) -> bytes:
@@ -131,11 +134,12 @@ def _certificates(found: Mapping[str, Entry]) -> bytes:
     return b"".join(_read(found[name]) for name in names)
 
 
-def _status(contents: Mapping[str, str]) -> bytes:
-    """The list of packages, where scanners look for it."""
+def _status(unpacked: str, contents: Mapping[str, str]) -> bytes:
+    """The list of packages, where scanners look for it; they want to know sources and needs."""
+    listed = {entry["Package"]: entry for entry in debian.paragraphs(unpacked)}
     blocks = (
-        f"Package: {name}\nStatus: install ok unpacked\nVersion: {version}\nArchitecture: arm64\n"
-        for name, version in sorted(contents.items())
+        "".join(f"{field}: {listed[name][field]}\n" for field in _STATUS if field in listed[name])
+        for name in sorted(contents)
     )
     return "\n".join(blocks).encode()
 
