@@ -22,7 +22,7 @@ from yardarm.events import Sink, silent, step
 from yardarm.store.lock import exclusive
 from yardarm_wire.files import FILES
 
-_RECIPE = 3
+_RECIPE = 4
 """Raise it when the same packages are to be unpacked in another way."""
 
 _PARTS = ("", "-updates", "-security")
@@ -35,8 +35,8 @@ _INCLUDED = ("/usr/share/doc/*/copyright",)
 _MERGE_USR = """cd "$1" && mkdir -p usr/bin usr/sbin usr/lib && ln -s usr/bin usr/sbin usr/lib ."""
 
 # dpkg itself is not run, so its list of packages is written from what was unpacked; "unpacked"
-# is dpkg's own word for files in place without their maintainer scripts run. The rest would
-# carry this machine's mirror, name and resolver into the root.
+# is dpkg's own word for files in place without their maintainer scripts run. The sums say of which
+# package a file is. The rest would carry this machine's mirror, name and resolver into the root.
 _FINISH = """set -e
 for package in "$1"/var/cache/apt/archives/*.deb; do
   dpkg-deb -f "$package"

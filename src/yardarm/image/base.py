@@ -9,12 +9,12 @@ from __future__ import annotations
 import fnmatch
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from yardarm import debian, digest
 from yardarm.digest import Digest
 from yardarm.events import Sink
-from yardarm.image import entries
+from yardarm.image import diet, entries
 from yardarm.image.entries import Entry
 from yardarm.image.layer import WRITER, epoch, store_layer
 from yardarm.profiles import Os
@@ -68,6 +68,10 @@ _KEPT = (
 )
 _DOCUMENTS = ("usr/share/doc/*/*",)
 
+# What apt and dpkg keep of themselves, which is no part of any package.
+_STATE = ("var/cache/apt/", "var/lib/apt/", "var/lib/dpkg/")
+_INFO = "var/lib/dpkg/info/"
+
 _STATUS = ("Package", "Status", "Version", "Architecture", "Source", "Pre-Depends", "Depends")
 
 
@@ -93,22 +97,51 @@ def packages(system: Os) -> tuple[str, ...]:
     return (*_ALWAYS, name, f"{name}-minimal", f"lib{name}-stdlib")
 
 
-def key(system: Os) -> Digest:
+def key(system: Os, kept: Sequence[str] = ()) -> Digest:
     rules = [_DROPPED, _KEPT, _DOCUMENTS, _LEFT_OUT, _STATUS]
     return digest.of_json(
-        ["image/base", WRITER, epoch(), system.suite, system.python, packages(system), rules]
+        [
+            "image/base",
+            WRITER,
+            epoch(),
+            system.suite,
+            system.python,
+            packages(system),
+            rules,
+            list(kept),
+        ]
     )
 
 
-def make(system: Os, store: Store, sink: Sink) -> dict[str, object]:
-    """Unpack, choose, complete, write: the layer's blob and contents, as a step records them."""
+def make(system: Os, store: Store, sink: Sink, kept: Sequence[str] = ()) -> dict[str, object]:
+    """Unpack, choose, complete, write: the layer as a step records it.
+
+    Args:
+        kept: globs of paths in the image that are taken besides.
+    """
     root = debian.root(packages(system), suite=system.suite, sink=sink)
     contents = {name: text for name, text in root.packages.items() if name not in _LEFT_OUT}
     with tarfile.open(root.tar) as archive:
         found = {entry.path: entry for entry in entries.from_tar(archive)}
-        chosen = [entry for path, entry in found.items() if keep(path)]
-        blob = store_layer([*chosen, *_completed(found, system, contents)], store)
-    return {"blob": blob.to_oci(), "contents": contents}
+        owners = dict(_owners(found))
+        own = (entry for path, entry in found.items() if not path.startswith(_STATE))
+        chosen = diet.chosen(own, keep, owner=lambda path: owners.get(path, "Debian"), keep=kept)
+        blob = store_layer([*chosen.entries, *_completed(found, system, contents)], store)
+    return {"blob": blob.to_oci(), "contents": contents, **chosen.record()}
+
+
+def _owners(found: Mapping[str, Entry]) -> Iterator[tuple[str, str]]:
+    """Path to the package that it is of, from dpkg's lists of sums."""
+    for path, entry in found.items():
+        if path.startswith(_INFO) and path.endswith(".md5sums"):
+            name = path.removeprefix(_INFO).removesuffix(".md5sums")
+            for line in _read(entry).decode(errors="replace").splitlines():
+                yield _merged(line.partition("  ")[2]), name
+
+
+def _merged(path: str) -> str:
+    """Where a file lies that a package has below /bin, /sbin or /lib."""
+    return f"usr/{path}" if path.startswith(("bin/", "sbin/", "lib/")) else path
 
 
 def _completed(

@@ -78,7 +78,11 @@ def layers(
 
     with enough_room(store.root):
         parts = (
-            layer("base", base.key(profile.os), lambda: base.make(profile.os, store, sink)),
+            layer(
+                "base",
+                base.key(profile.os, spec.keep),
+                lambda: base.make(profile.os, store, sink, spec.keep),
+            ),
             layer(
                 "wheels",
                 wheels.key(wanted, pinned, spec.keep),
