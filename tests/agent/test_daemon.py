@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -125,7 +126,8 @@ def service(layout: Layout, request: pytest.FixtureRequest) -> Iterator[subproce
     assert said(process) == "here"
     supervisor._record(layout, process.pid, supervisor._Start([], "sha256:x", 0, ""))
     yield process
-    process.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its `sleep` would keep the pipe open
     process.communicate()
 
 
