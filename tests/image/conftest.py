@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from yardarm import image, profiles
+from yardarm import image, profiles, signing
 from yardarm.artifacts import Image
 from yardarm.image import Layers, Spec
+from yardarm.image.attachments import Attachment, attach
+from yardarm.image.packing import packed
+from yardarm.image.provenance import Origin
 from yardarm.lockfile import Lock
 from yardarm.profiles import Profile
+from yardarm.signing import SigningKey
 from yardarm.store import Store
 
 REFERENCE = "image/test"
@@ -44,6 +48,30 @@ def lock(made: Layers) -> Lock:
 def composed(made: Layers, shared_store: Store) -> Image:
     """The plain image for a Pi 5, in `shared_store` as `image/test`."""
     return image.assemble(made, shared_store, reference=REFERENCE)
+
+
+@pytest.fixture(scope="session")
+def carried(composed: Image, shared_store: Store) -> Image:
+    """The same image as it leaves the store."""
+    return packed(composed, shared_store)
+
+
+@pytest.fixture(scope="session")
+def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
+    return signing.load_or_make(tmp_path_factory.mktemp("key") / "release")[0]
+
+
+@pytest.fixture(scope="session")
+def origin(made: Layers, pi5: Profile) -> Origin:
+    return Origin("test", made.spec, pi5, made.lock)
+
+
+@pytest.fixture(scope="session")
+def notes(
+    carried: Image, origin: Origin, shared_store: Store, key: SigningKey
+) -> tuple[Attachment, ...]:
+    """What is attached to the image as it leaves."""
+    return attach(carried, origin, shared_store, key=key)
 
 
 @pytest.fixture(scope="session")
