@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from yardarm import debian, digest
 from yardarm.digest import Digest
 from yardarm.events import Sink
-from yardarm.image import diet, entries
+from yardarm.image import account, diet, entries
 from yardarm.image.entries import Entry
 from yardarm.image.layer import WRITER, epoch, store_layer
 from yardarm.profiles import Os
@@ -101,7 +101,7 @@ def key(system: Os, kept: Sequence[str] = ()) -> Digest:
     rules = [_DROPPED, _KEPT, _DOCUMENTS, _LEFT_OUT, _STATUS]
     return digest.of_json(
         [
-            "image/base",
+            "image/base/2",
             WRITER,
             epoch(),
             system.suite,
@@ -153,8 +153,8 @@ def _completed(
     yield from (entries.file(f"etc/{name}", b"") for name in ("hostname", "hosts", "resolv.conf"))
     yield entries.symlink("usr/bin/python3", f"python{system.python}")
     yield entries.symlink("bin/sh" if "bin/dash" in found else "usr/bin/sh", "dash")
-    for name in ("passwd", "group"):
-        yield entries.file(f"etc/{name}", _read(found[f"usr/share/base-passwd/{name}.master"]))
+    lists = (found[f"usr/share/base-passwd/{name}.master"] for name in ("passwd", "group"))
+    yield from account.added(*map(_read, lists))
     yield entries.file("etc/ssl/certs/ca-certificates.crt", _certificates(found))
     status = _read(found["var/lib/dpkg/status"]).decode()
     yield entries.file("var/lib/dpkg/status", _status(status, contents))

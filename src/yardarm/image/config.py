@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from yardarm.image import account
 from yardarm.image.application import APPLICATION
 from yardarm.image.layer import Layer, epoch
 from yardarm.image.spec import Spec
 from yardarm.image.wheels import LIBRARY
 
 ENTRYPOINT = ("/usr/bin/python3", "-m", "yardarm_runtime")
+USER = account.user("onnxruntime")
 _ENVIRONMENT = (
     "LANG=C.UTF-8",
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -20,7 +22,9 @@ _ENVIRONMENT = (
 )
 
 
-def config(layers: Sequence[Layer], spec: Spec, labels: Mapping[str, str]) -> dict[str, Any]:
+def config(
+    layers: Sequence[Layer], spec: Spec, labels: Mapping[str, str], *, user: str = USER
+) -> dict[str, Any]:
     """An OCI image config. Layers are uncompressed, so that diff_ids are their digests."""
     created = datetime.fromtimestamp(epoch(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
@@ -29,6 +33,7 @@ def config(layers: Sequence[Layer], spec: Spec, labels: Mapping[str, str]) -> di
         "variant": "v8",
         "os": "linux",
         "config": {
+            "User": user,
             "Entrypoint": list(spec.command or ENTRYPOINT),
             "Cmd": list(spec.arguments),
             "Env": [*_ENVIRONMENT, f"PYTHONPATH={_modules(spec)}"],

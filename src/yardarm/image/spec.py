@@ -11,6 +11,9 @@ from yardarm.project import Project, RunSection
 BUNDLE = "/bundle"
 """Where a container is shown the compiled model."""
 
+ENGINES = "/engines"
+"""Where a container is shown the engines that were built on the device."""
+
 WORK = "/work"
 """Where a container is shown what it works on, and writes its results."""
 
