@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
+from yardarm.compile.normalising import graphs
 from yardarm.compile.session import Arrays
 
 SQUASHING = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
@@ -19,7 +20,7 @@ SQUASHING = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 
 def witnesses(model: ModelProto) -> list[str]:
     """A tensor for each output of a model, in the outputs' order."""
-    makers = {name: node for node in model.graph.node for name in node.output}
+    makers = graphs.producers(model.graph)
     fed = {value.name for value in model.graph.input}
     found = []
     for value in model.graph.output:
