@@ -57,6 +57,10 @@ CASES = {
         model("GroupNormalization", 21, {"s": SIX, "b": -SIX}, num_groups=3),
         "Sqrt",
     ),
+    "positions": (
+        model("GridSample", 20, {"grid": X[:, :2].transpose(0, 2, 3, 1)}, mode="cubic"),
+        "GridSample",
+    ),
     "average pool": (model("AveragePool", 22, {}, kernel_shape=[2, 2]), "AveragePool"),
 }  # fmt: skip
 

@@ -230,9 +230,17 @@ def _resize(site: _Site) -> None:
         site.take("antialias", "keep_aspect_ratio_policy")
 
 
+def _grid_sample(site: _Site) -> None:
+    """Modes had other names."""
+    for held in site.node.attribute:
+        if held.name == "mode":
+            held.s = {b"linear": b"bilinear", b"cubic": b"bicubic"}.get(held.s, held.s)
+
+
 _REDUCTIONS = ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
 _ADAPTERS: Mapping[str, Callable[[_Site], None]] = {
     **{f"Reduce{name}": _reduce for name in _REDUCTIONS},
+    "GridSample": _grid_sample,
     "Split": _split,
     "Pad": _pad,
     "Resize": _resize,
