@@ -86,3 +86,9 @@ def docker_layout(folder: Path, architecture: str = "arm64") -> Path:
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
     return folder
+
+
+def put(layout: Path, name: str, *options: str) -> str:
+    """Copy the image of a layout into a registry; its digest there."""
+    skopeo("copy", "--dest-tls-verify=false", *options, f"oci:{layout}:test", f"docker://{name}")
+    return str(json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}"))["Digest"])

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from registry_images import docker_layout, skopeo
+from registry_images import docker_layout, put
 from yardarm import registry
 from yardarm.events import Advanced
 from yardarm.registry import Reference
 from yardarm.store import Store
-
-
-def put(layout: Path, name: str, *options: str) -> str:
-    """Copy the image of a layout into a registry; its digest there."""
-    skopeo("copy", "--dest-tls-verify=false", *options, f"oci:{layout}:test", f"docker://{name}")
-    return str(json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}"))["Digest"])
 
 
 def test_every_blob_arrives_as_it_lies_there(address: str, store: Store, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class Client:
                 return None
             if answer.status != 200:
                 raise self.refusal(answer, self._where(name), "the registry has no such image")
-            data = self._bounded(answer, manifests.LIMIT)
+            data = self.bounded(answer, manifests.LIMIT)
             kind, told = answer.headers.get("Content-Type", ""), answer.headers
         expected = name if name.startswith("sha256:") else told.get("Docker-Content-Digest", "")
         wanted = manifests.digest_of(expected)
@@ -131,7 +131,7 @@ class Client:
             raise self.refusal(answer, where, "the registry does not know it")
 
     def refusal(self, answer: Answer, where: str, missing: str) -> Exception:
-        body = self._bounded(answer, LONGEST_ERROR)
+        body = self.bounded(answer, LONGEST_ERROR)
         return problem(
             answer.status,
             answer.headers,
@@ -144,7 +144,7 @@ class Client:
     def _get(self, path: str, headers: Mapping[str, str]) -> Answer:
         return self.transport.send("GET", path, self.scopes, headers=headers)
 
-    def _bounded(self, answer: Answer, limit: int) -> bytes:
+    def bounded(self, answer: Answer, limit: int = manifests.LIMIT) -> bytes:
         try:
             return answer.read(limit)
         except Cut as error:

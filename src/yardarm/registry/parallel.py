@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from yardarm.events import Step
-from yardarm.registry.transport import Abandoned, Transport
+from yardarm.registry.transport import Abandoned
 
 AT_ONCE = 3
 """A registry's answer is waited for while others arrive; more only share the line."""
@@ -19,21 +19,32 @@ T = TypeVar("T")
 
 
 class Meter:
-    """Bytes that several threads have moved."""
+    """Bytes that several threads have moved.
 
-    def __init__(self, total: int) -> None:
+    Args:
+        stop: is called when they are to end.
+    """
+
+    def __init__(self, total: int, stop: Callable[[], None] = lambda: None) -> None:
         self.total = total
         self.done = 0
         self._lock = threading.Lock()
+        self._stop = stop
+        self._stopped = False
 
     def add(self, size: int) -> None:
+        """Raises Abandoned after `stop`."""
         with self._lock:
             self.done += size
+        if self._stopped:
+            raise Abandoned
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._stop()
 
 
-def together(
-    tasks: Sequence[Callable[[], T]], transport: Transport, progress: Step, meter: Meter
-) -> list[T]:
+def together(tasks: Sequence[Callable[[], T]], meter: Meter, progress: Step) -> list[T]:
     """Results in the order of the tasks. Progress is told by the calling thread, which may be
     interrupted there; an interrupt or the first failure ends all of them, and is raised."""
     executor = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="registry")
@@ -47,7 +58,7 @@ def together(
                 break
     finally:
         if not all(future.done() for future in futures):
-            transport.stop()
+            meter.stop()
         executor.shutdown(wait=True, cancel_futures=True)
     _raise_first(futures)
     return [future.result() for future in futures]

@@ -68,11 +68,14 @@ def pull(
         if manifest.is_index:
             raise Unsupported("an index within an index", where=where)
         manifests.expect_distributed(manifest.layers, where)
-        meter = Meter(manifest.config.size + sum(layer.size for layer in manifest.layers))
+        meter = Meter(
+            manifest.config.size + sum(layer.size for layer in manifest.layers),
+            client.transport.stop,
+        )
         _config(client, manifest.config, platform, store, meter)
         wanted = {layer.digest: layer for layer in manifest.layers}
         tasks = [_task(client, layer, store, meter) for layer in wanted.values()]
-        fetched = sum(together(tasks, client.transport, progress, meter))
+        fetched = sum(together(tasks, meter, progress))
         origins.remember(store, reference, [manifest.config, *manifest.layers])
         progress.cached = fetched == 0
         progress.detail = f"{short(top.blob.digest)}, {fetched / 1e6:.1f} MB fetched"

@@ -68,7 +68,8 @@ class Transport:
 
         Args:
             target: a path on the registry, or a URL that it gave.
-            again: repeat the request after a broken connection or a passing failure.
+            again: repeat the request after a broken connection, too, not only after a failure
+                that passes.
 
         Raises:
             Unreachable: no connection or no answer, several times.
@@ -157,8 +158,7 @@ class Transport:
     def _repeated(
         self, method: str, url: str, headers: dict[str, str], body: bytes | Part | None, again: bool
     ) -> Answer:
-        attempts = ATTEMPTS if again else 1
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, ATTEMPTS + 1):
             self.check()
             pause = FIRST_WAIT * 2 ** (attempt - 1)
             try:
@@ -166,11 +166,11 @@ class Transport:
             except Cut as error:
                 if not again:
                     raise
-                if attempt == attempts:
+                if attempt == ATTEMPTS:
                     raise self._unreachable(url, error) from None
             else:
                 asked = retry_after(answer.headers)
-                last = attempt == attempts or (asked or 0.0) > LONGEST_WAIT
+                last = attempt == ATTEMPTS or (asked or 0.0) > LONGEST_WAIT
                 if answer.status not in _TRANSIENT or last:
                     return answer
                 pause = self._asked(answer, asked, pause)

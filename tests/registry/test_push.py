@@ -1,0 +1,123 @@
+"""Images pushed to a real registry, and read there by skopeo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from registry_images import image, skopeo
+from yardarm import registry
+from yardarm.artifacts import Image
+from yardarm.errors import InvalidInput
+from yardarm.image.packing import packed
+from yardarm.registry import Reference, uploads
+from yardarm.store import Store
+
+
+def there(name: str, *options: str) -> object:
+    return json.loads(
+        skopeo("inspect", "--raw", "--tls-verify=false", *options, f"docker://{name}")
+    )
+
+
+def size(found: Image) -> int:
+    return found.config.size + sum(layer.size for layer in found.layers)
+
+
+def test_skopeo_copies_what_was_pushed(address: str, store: Store, tmp_path: Path) -> None:
+    made = image(store, 1, 2)
+    out = packed(made, store)
+    name = f"{address}/pushed/app:1"
+
+    done = registry.push(out, store, Reference.parse(name))
+
+    assert (done.digest, done.sent, done.mounted, done.there) == (out.digest, size(out), 0, 0)
+    target = tmp_path / "copy"
+    skopeo("copy", "--src-tls-verify=false", f"docker://{name}", f"oci:{target}:x")
+    for blob in (out.config, *out.layers):
+        copied = target / "blobs" / "sha256" / blob.digest[7:]
+        assert copied.read_bytes() == store.read(blob.digest)
+    assert json.loads(store.read(made.config.digest)) == json.loads(
+        skopeo("inspect", "--config", "--raw", "--tls-verify=false", f"docker://{name}")
+    )
+
+
+def test_a_second_push_sends_nothing(address: str, store: Store) -> None:
+    made, name = image(store, 3, 4), Reference.parse(f"{address}/again:1")
+    registry.push(made, store, name)
+
+    done = registry.push(made, store, Reference.parse(f"{address}/again:2"))
+
+    assert (done.sent, done.mounted, done.there) == (0, 0, size(made))
+
+
+def test_only_a_changed_layer_is_sent(address: str, store: Store) -> None:
+    registry.push(image(store, 5, 6), store, Reference.parse(f"{address}/changed:1"))
+    made = image(store, 5, 7)
+
+    done = registry.push(made, store, Reference.parse(f"{address}/changed:2"))
+
+    assert (done.sent, done.there) == (made.config.size + made.layers[1].size, made.layers[0].size)
+
+
+def test_blobs_are_mounted_from_another_repository(address: str, store: Store) -> None:
+    made = image(store, 8, 9)
+    registry.push(made, store, Reference.parse(f"{address}/first:1"))
+
+    done = registry.push(made, store, Reference.parse(f"{address}/second:1"))
+
+    assert (done.sent, done.mounted, done.there) == (0, size(made), 0)
+
+
+def test_a_large_blob_goes_in_chunks(
+    address: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "CHUNK", 30_000)
+    made = image(store, 10)
+    name = f"{address}/chunks:1"
+
+    done = registry.push(made, store, Reference.parse(name))
+
+    assert done.sent == size(made)
+    seen = json.loads(skopeo("inspect", "--tls-verify=false", f"docker://{name}"))
+    assert seen["Layers"] == [made.layers[0].digest]
+
+
+def test_what_was_pushed_is_pulled(address: str, store: Store, tmp_path: Path) -> None:
+    made = packed(image(store, 11, 12), store)
+    name = Reference.parse(f"{address}/back:1")
+    registry.push(made, store, name)
+
+    pulled = registry.pull(name, Store(tmp_path / "other"))
+
+    assert (pulled.digest, pulled.config, pulled.layers) == (made.digest, made.config, made.layers)
+
+
+def test_an_index_keeps_the_other_platforms(address: str, store: Store, tmp_path: Path) -> None:
+    name = f"{address}/several:1"
+    first, other = image(store, 13), image(store, 14, architecture="amd64")
+    registry.push(first, store, Reference.parse(name))  # a lone image, which becomes an entry
+
+    registry.push(other, store, Reference.parse(name), index=True)
+    newer = image(store, 15)
+    done = registry.push(newer, store, Reference.parse(name), index=True)
+
+    found = there(name)
+    assert isinstance(found, dict)
+    listed = {item["platform"]["architecture"]: item["digest"] for item in found["manifests"]}
+    assert listed == {"amd64": other.digest, "arm64": newer.digest}
+    assert registry.resolve(Reference.parse(name)) == done.digest
+    options = ("--override-arch", "amd64")
+    seen = json.loads(skopeo("inspect", "--tls-verify=false", *options, f"docker://{name}"))
+    assert seen["Layers"] == [other.layers[0].digest]
+    pulled = registry.pull(Reference.parse(name), Store(tmp_path / "other"))
+    assert (pulled.digest, pulled.manifest.digest) == (done.digest, newer.digest)
+
+
+def test_no_image_is_pushed_to_a_digest(address: str, store: Store) -> None:
+    made = image(store, 16)
+    name = Reference.parse(f"{address}/app").pinned(made.digest)
+    with pytest.raises(InvalidInput, match="to a tag"):
+        registry.push(made, store, name)
