@@ -17,6 +17,7 @@ VERBS = (
     "detect",
     "ship",
     "compile",
+    "wheels",
     "image",
     "deploy",
     "engine",

@@ -22,9 +22,10 @@ import uv
 from yardarm import paths, process
 from yardarm.errors import InvalidInput, Unreachable, Unsupported, VerificationFailed, YardarmError
 from yardarm.events import Sink, silent, step
-from yardarm.image import tags
+from yardarm.image import indexes, tags
 from yardarm.image.requirements import Request, name
 from yardarm.image.room import no_room
+from yardarm.image.web import Web
 from yardarm.lockfile import Pinned
 
 _UNREACHABLE = re.compile(
@@ -79,7 +80,7 @@ def bounds(wanted: Request) -> tuple[str, ...]:
 def run(argv: Sequence[str], folder: Path, wanted: Request) -> str:
     """What uv printed. It runs in a folder of its own, so that no pyproject.toml nearby has a
     say. Raises as `resolve` does, and VerificationFailed for another hash than expected."""
-    done = process.run(argv, cwd=folder, check=False, timeout=1800)
+    done = process.run(argv, cwd=folder, check=False, timeout=1800, env=indexes.environment())
     if done.code != 0:
         raise failure(wanted, done.stderr.decode(errors="replace"))
     return done.text
@@ -141,6 +142,9 @@ def _place(wheel: Mapping[str, Any]) -> str:
 
 
 def _size(wheel: Mapping[str, Any]) -> int:
+    """Bytes; indexes in the older form of HTML don't tell them."""
     if "size" in wheel:
         return int(wheel["size"])
-    return Path(unquote(_place(wheel))).stat().st_size
+    if "path" in wheel:
+        return Path(wheel["path"]).stat().st_size
+    return Web(indexes.configured()).size(wheel["url"])
