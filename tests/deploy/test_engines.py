@@ -327,6 +327,29 @@ def test_an_engine_that_arrives_damaged_is_not_kept(
     assert flow.kept(bench.root) == []
 
 
+@pytest.mark.parametrize("part", ["model", "options"])
+def test_an_engine_of_another_model_than_the_release_has_is_not_signed(
+    bench: Bench, jetson: Start, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """A device that lies would have its program sent to those that run that model."""
+    one = jetson("one")
+    bench.supply(one)
+    request = one.session.request
+
+    def lying(operation: str, payload: bytes = b"", /, **fields: Any) -> Frame:
+        frame = request(operation, payload, **fields)
+        told = frame.header
+        for held in [told, *(item["record"] for item in told.get("engines", []))]:
+            if "key" in held:
+                held["key"] = {**held["key"], part: "sha256:" + "0" * 64}
+        return frame
+
+    monkeypatch.setattr(one.session, "request", lying)
+    with pytest.raises(VerificationFailed, match="another model than the release's"):
+        fetched(bench, one)
+    assert flow.kept(bench.root) == []
+
+
 def test_a_build_that_fails_changes_nothing(bench: Bench, jetson: Start) -> None:
     one = jetson("one")
     done, _events = bench.deploy(one)

@@ -51,6 +51,13 @@ def needed(release: Release) -> bool:
     return release.bundles["main"].manifest.get("target") == TARGET
 
 
+def is_for(release: Release, key: Key) -> bool:
+    """Whether a key names the release's own model and build options."""
+    bundle = release.bundles["main"]
+    options = wire.of_bytes(wire.canonical(bundle.manifest.get("tensorrt")))
+    return (key.model, key.options) == (bundle.blobs["model.onnx"].digest, options)
+
+
 def reference(key: Key) -> str:
     """The name in the store of the engine of that key."""
     return PREFIX + key.digest().removeprefix("sha256:")

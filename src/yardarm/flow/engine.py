@@ -71,6 +71,10 @@ def _record(session: Session, release: Release) -> Record:
     wanted = supply.ask(session, release)
     if wanted is None:
         raise Refused("the release runs without an engine: there is nothing to fetch", where=host)
+    if not engines.is_for(release, wanted.key):  # what is signed goes to other devices
+        raise VerificationFailed(
+            "the device names an engine of another model than the release's", where=host
+        )
     for item in session.request("engines").header["engines"]:
         record = Record.from_json(item["record"])
         if record.key == wanted.key:
