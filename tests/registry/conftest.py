@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,19 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def log_in(tmp_path: Path) -> Callable[[str, str, str], None]:
+    """Keeps a name and password for a registry, as `docker login` does."""
+
+    def write(registry: str, name: str, password: str) -> None:
+        pair = base64.b64encode(f"{name}:{password}".encode()).decode()
+        file = tmp_path / "docker" / "config.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"auths": {registry: {"auth": pair}}}))
+
+    return write
 
 
 @pytest.fixture(autouse=True)

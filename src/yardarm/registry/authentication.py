@@ -43,7 +43,7 @@ class Ask(Protocol):
 def challenges(header: str) -> list[Challenge]:
     """What a WWW-Authenticate header offers that we know."""
     starts = [*_SCHEME.finditer(header)]
-    ends = [*(found.start() for found in starts[1:]), len(header)]
+    ends = [found.start() for found in starts[1:]] + [len(header)] * bool(starts)
     return [
         Challenge(found[1].lower(), _parameters(header[found.end() : end]))
         for found, end in zip(starts, ends, strict=True)

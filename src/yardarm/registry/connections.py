@@ -19,6 +19,7 @@ TIMEOUT = urllib3.Timeout(connect=10.0, read=60.0)
 """Seconds for a connection, and between two pieces of an answer."""
 
 PIECE = 1 << 20
+_SMALL = 64 << 10
 CERTIFICATES = Path("/etc/docker/certs.d")
 """Where docker is told of a registry's own certificate authority: HOST/*.crt."""
 
@@ -63,7 +64,11 @@ class Answer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._response.close()  # a no-op once the body was read to its end
+        size = self.headers.get("Content-Length", "")
+        if size.isdigit() and int(size) <= _SMALL:
+            self._response.drain_conn()  # so that the connection serves the next request
+        else:
+            self._response.close()
         self._response.release_conn()
 
     def pieces(self) -> Iterator[bytes]:
