@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import oci_rules
 from yardarm import image
 from yardarm.artifacts import Image
+from yardarm.image.attachments import Attachment
 from yardarm.profiles import Profile
 from yardarm.store import Store
 
 Needs = Callable[[str], None]
+Notes = tuple[Attachment, ...]
 
 pytestmark = pytest.mark.root
 
@@ -77,18 +81,63 @@ def test_skopeo_reads_it_as_it_lies_in_the_store(
     assert seen["Layers"] == [layer.digest for layer in composed.layers]
 
 
+@pytest.fixture(scope="module")
+def archive(carried: Image, notes: Notes, shared_store: Store, tmp_path_factory) -> Path:
+    """The image in a file, as a user carries it to a device."""
+    file = tmp_path_factory.mktemp("archive") / "image.tar"
+    image.save(carried, shared_store, file, name="test:latest", attachments=notes)
+    return file
+
+
 def test_the_archive_is_an_oci_archive_and_a_docker_archive(
-    composed: Image, shared_store: Store, needs: Needs, tmp_path: Path
+    archive: Path, composed: Image, carried: Image, needs: Needs
 ) -> None:
     needs("skopeo")
-    file = tmp_path / "image.tar"
 
-    image.save(composed, shared_store, file, name="test:latest")
+    assert (
+        reported("skopeo", "inspect", f"oci-archive:{archive}:latest")["Digest"] == carried.digest
+    )
+    docker = reported("skopeo", "inspect", "--config", f"docker-archive:{archive}:test:latest")
+    assert docker["rootfs"]["diff_ids"] == [layer.digest for layer in composed.layers]
 
-    assert reported("skopeo", "inspect", f"oci-archive:{file}")["Digest"] == composed.digest
-    docker = reported("skopeo", "inspect", "--config", f"docker-archive:{file}:test:latest")
-    layers = [layer.digest for layer in composed.layers]
-    assert docker["rootfs"]["diff_ids"] == layers
+
+def test_skopeo_copies_it_byte_for_byte(
+    archive: Path, carried: Image, needs: Needs, tmp_path: Path
+) -> None:
+    needs("skopeo")
+
+    run("skopeo", "copy", "-q", f"oci-archive:{archive}:latest", f"oci:{tmp_path}/copy:test")
+
+    copied = {file.name for file in (tmp_path / "copy/blobs/sha256").iterdir()}
+    blobs = (carried.digest, carried.config.digest, *(each.digest for each in carried.layers))
+    assert copied == {digest.removeprefix("sha256:") for digest in blobs}
+
+
+def test_the_archive_keeps_the_rules(archive: Path, notes: Notes, tmp_path: Path) -> None:
+    with tarfile.open(archive) as members:
+        members.extractall(tmp_path, filter="data")
+
+    assert oci_rules.problems(tmp_path) == []
+    listed = json.loads((tmp_path / "index.json").read_bytes())["manifests"][1:]
+    assert [each["digest"] for each in listed] == [each.manifest.digest for each in notes]
+
+
+def test_the_store_keeps_the_rules(composed: Image, notes: Notes, shared_store: Store) -> None:
+    assert oci_rules.problems(shared_store.root) == []
+
+
+def test_the_rules_are_rules(tmp_path: Path) -> None:
+    """What breaks them is told."""
+    store = Store(tmp_path / "store")
+    config = store.put(b'{"architecture":"amd64","os":"linux","rootfs":{}}', oci_rules.CONFIG)
+    layer = store.put(b"no tar", "text/plain")
+    store.put_manifest(config=config, layers=[layer], reference="image")
+    store.path(layer.digest).write_bytes(b"tampered")
+
+    told = "\n".join(oci_rules.problems(store.root))
+
+    for expected in ("missing, or not what", "'arm64' was expected", "'diff_ids' is a required"):
+        assert expected in told
 
 
 def cpuinfo(profile: Profile) -> str:
