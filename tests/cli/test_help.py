@@ -14,7 +14,17 @@ import typer.main
 from yardarm.cli import app as application
 from yardarm.cli.app import app
 
-HEAVY = ["onnx", "onnxruntime", "torch", "numpy", "fabric", "paramiko", "cryptography", "jinja2"]
+HEAVY = [
+    "onnx",
+    "onnxruntime",
+    "torch",
+    "numpy",
+    "fabric",
+    "paramiko",
+    "cryptography",
+    "jinja2",
+    "urllib3",
+]
 
 
 def verbs(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

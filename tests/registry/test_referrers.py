@@ -39,8 +39,8 @@ def test_attachments_are_listed_under_the_subjects_tag(address: str, store: Stor
     assert registry.referrers(made.digest, name) == []
 
     first, second = note(store, made, SBOM, "a"), note(store, made, OTHER, "b")
-    for each in (first, second, first):  # a second time changes nothing
-        registry.attach(each, store, name)
+    registry.attach([first, second], store, name)
+    registry.attach([first], store, name)  # a second time changes nothing
 
     assert registry.referrers(made.digest, name) == [
         first.to_oci() | {"artifactType": SBOM, "annotations": {"said": "a"}},
@@ -73,7 +73,7 @@ def test_a_registry_with_the_api_needs_no_tag(fake: Fake, store: Store) -> None:
     put = f"PUT /v2/app/manifests/{manifest.digest}"
     fake.replies[put] = [Reply(201, headers={"OCI-Subject": made.digest})]
 
-    registry.attach(manifest, store, name, plain_http=True)
+    registry.attach([manifest], store, name, plain_http=True)
 
     assert fake.paths("PUT") == [put.partition(" ")[2]]
     assert fake.asked[-1].body == store.read(manifest.digest)

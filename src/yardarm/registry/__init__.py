@@ -4,13 +4,23 @@ Reference.parse(text)                  a name, as docker reads it
 pull(reference, store, sink)           into the store, byte for byte
 resolve(reference)                     the digest that a tag names
 push(image, store, reference, sink)    what the registry lacks, and the manifest
-attach(manifest, store, reference)     an artifact about an image that is there
+attach(manifests, store, reference)    artifacts about an image that is there
 referrers(subject, reference)          what is attached to one
 """
 
 from yardarm.registry.pull import Pulled, pull, resolve
-from yardarm.registry.push import Pushed, push
+from yardarm.registry.push import Pushed, push, taggable
 from yardarm.registry.reference import Reference
 from yardarm.registry.referrers import attach, referrers
 
-__all__ = ["Pulled", "Pushed", "Reference", "attach", "pull", "push", "referrers", "resolve"]
+__all__ = [
+    "Pulled",
+    "Pushed",
+    "Reference",
+    "attach",
+    "pull",
+    "push",
+    "referrers",
+    "resolve",
+    "taggable",
+]

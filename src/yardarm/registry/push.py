@@ -57,7 +57,7 @@ def push(
         Unreachable: the registry is down, fails, cuts connections or asks to wait too long.
         VerificationFailed: a blob of the store is damaged, or a certificate not trusted.
     """
-    tag = _tag(reference)
+    tag = taggable(reference).tag or ""
     with step(sink, f"registry/{reference.repository}", "push image") as progress:
         manifest = Descriptor(MEDIA_MANIFEST, image.digest, store.path(image.digest).stat().st_size)
         with Client(reference, sink, plain_http=plain_http, writing=True) as client:
@@ -70,14 +70,15 @@ def push(
     return Pushed(listed.digest, manifest, moved[Way.SENT], moved[Way.MOUNTED], moved[Way.THERE])
 
 
-def _tag(reference: Reference) -> str:
+def taggable(reference: Reference) -> Reference:
+    """The reference, which has a tag and no digest. Raises InvalidInput for another."""
     if reference.digest or not reference.tag:
         raise InvalidInput(
             "an image is pushed to a tag, not to a digest",
             where=str(reference),
-            hint="REPOSITORY:TAG",
+            hint="REGISTRY/REPOSITORY:TAG",
         )
-    return reference.tag
+    return reference
 
 
 def send_blobs(

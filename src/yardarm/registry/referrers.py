@@ -6,7 +6,7 @@ Source: OCI Distribution Specification 1.1, "Listing Referrers" and "Referrers T
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote, urljoin
 
@@ -19,39 +19,46 @@ from yardarm.registry.client import Client
 from yardarm.registry.manifests import MEDIA_INDEX
 from yardarm.registry.push import send_blobs
 from yardarm.registry.reference import Reference
+from yardarm.registry.uploads import Way
 from yardarm.store import Store
 
 _PAGES = 1000
 
 
 def attach(
-    manifest: Descriptor,
+    artifacts: Sequence[Descriptor],
     store: Store,
     reference: Reference,
     sink: Sink = silent,
     *,
     plain_http: bool = False,
 ) -> None:
-    """Push an artifact beside its subject, a manifest that is there.
+    """Push artifacts beside their subject, a manifest that is there.
 
     Args:
-        manifest: the artifact's, in the store; it names its `subject`.
+        artifacts: their manifests in the store; each names its `subject`.
 
     Raises as `registry.push` does.
     """
+    bodies = {manifest.digest: store.read_json(manifest.digest) for manifest in artifacts}
+    parts = [part for body in bodies.values() for part in (body["config"], *body["layers"])]
     with (
-        step(sink, f"registry/{manifest.digest}", "push attachment") as progress,
+        step(sink, f"registry/{reference.repository}/attach", "push attachments") as progress,
         Client(reference, sink, plain_http=plain_http, writing=True) as client,
     ):
-        body = store.read_json(manifest.digest)
-        blobs = [Descriptor.from_oci(item) for item in (body["config"], *body["layers"])]
-        send_blobs(client, blobs, store, progress)
-        data = store.read(manifest.digest)
-        told = client.put_manifest(manifest.digest, data, manifest.media_type)
-        subject = Digest(body["subject"]["digest"])
-        if told.get("OCI-Subject") != subject:
-            _list_by_tag(client, subject, manifest.to_oci() | _shown(body))
-        progress.detail = str(_shown(body)["artifactType"])
+        moved = send_blobs(client, [Descriptor.from_oci(x) for x in parts], store, progress)
+        for manifest in artifacts:
+            _put(client, manifest, bodies[manifest.digest], store)
+        progress.cached = moved[Way.SENT] == 0
+        progress.detail = f"{len(artifacts)} attachments"
+
+
+def _put(client: Client, manifest: Descriptor, body: dict[str, Any], store: Store) -> None:
+    """The manifest; and, where the registry does not say that it lists it, an entry by tag."""
+    subject = Digest(body["subject"]["digest"])
+    told = client.put_manifest(manifest.digest, store.read(manifest.digest), manifest.media_type)
+    if told.get("OCI-Subject") != subject:
+        _list_by_tag(client, subject, manifest.to_oci() | _shown(body))
 
 
 def referrers(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from yardarm.cli import console, options
+from yardarm.cli.verbs import push
 from yardarm.digest import short
 
 if TYPE_CHECKING:
@@ -15,10 +16,14 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command("image")(image)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(image)
+    push.register(group)
+    app.add_typer(group, name="image")
 
 
 def image(
+    context: typer.Context,
     project: options.ProjectDir = Path(),
     profile: options.ProfileName = None,
     as_json: options.Json = False,
@@ -30,6 +35,8 @@ def image(
 
     Example: yardarm image --profile raspberry-pi-5
     """
+    if context.invoked_subcommand:
+        return
     from yardarm.flow import image as flow
 
     with console.progress() as sink:
