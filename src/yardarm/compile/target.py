@@ -20,6 +20,7 @@ from yardarm.events import Step
 from yardarm.profiles import Profile, Release, for_release, release_for
 from yardarm.project import Project
 
+CHANNEL_SCALES = 13  # since which operator set weights may have a scale for each channel
 HALF_SCALES = 19  # since which operator set int8 may be dequantized into float16
 
 
@@ -59,6 +60,7 @@ def normalised(
     if not runs_tensorrt(profile):
         return normalise(original, low, high, sample, project.layout)
     release = jetpack(project, profile)
+    low = max(low, CHANNEL_SCALES)
     known = frozenset(tables.load(tables.version(release.tensorrt)).operators)
     if low < HALF_SCALES <= high:
         try:
