@@ -6,15 +6,13 @@ import hashlib
 import os
 import shutil
 import tarfile
-import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from wheel_index import ANY, X86, wheel
 from yardarm import profiles
 from yardarm.errors import InvalidInput, Unreachable, Unsupported, VerificationFailed
 from yardarm.image import wheels
@@ -22,34 +20,6 @@ from yardarm.image.requirements import ALWAYS, Excluded, Request, locked, reques
 from yardarm.image.resolving import resolve
 from yardarm.lockfile import Lock, Pinned, Wheels
 from yardarm.store import Store
-
-ANY = "py3-none-any"
-X86 = "py3-none-manylinux_2_17_x86_64"
-
-
-def wheel(
-    folder: Path,
-    name: str,
-    tag: str,
-    requires: str = "",
-    *,
-    more: Mapping[str, str] = MappingProxyType({}),
-    version: str = "1.0",
-) -> None:
-    info = f"{name}-{version}.dist-info"
-    files = {
-        f"{name}/__init__.py": "",
-        f"{name}/tests/test_it.py": "",
-        f"{name}/tests/_helper.py": "",
-        f"{name}-{version}.data/scripts/{name}-tool": "#!python\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
-        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
-        **more,
-    }
-    files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in (*files, f"{info}/RECORD"))
-    with zipfile.ZipFile(folder / f"{name}-{version}-{tag}.whl", "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def routes(
         *_of_base(package.name, base),
         *_version(package, usable),
         *(
-            f"{name} {version} does its work, and the target takes it"
+            f"{name} {version} does its work"
             for name, version in instead.items()
         ),
         *_building(package.name, reason, usable, wanted),

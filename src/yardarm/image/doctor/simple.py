@@ -90,9 +90,9 @@ def _reason(yanked: object) -> str:
 def _json(body: bytes) -> list[Mapping[str, Any]]:
     try:
         files = json.loads(body)["files"]
+        return [entry for entry in files if isinstance(entry, dict) and "url" in entry]
     except (KeyError, TypeError):
-        raise ValueError("the index's answer has no files") from None
-    return [entry for entry in files if isinstance(entry, dict) and "url" in entry]
+        raise ValueError("it has no list of files") from None
 
 
 def _html(body: bytes) -> Iterator[Mapping[str, Any]]:
