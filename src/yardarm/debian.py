@@ -25,6 +25,9 @@ from yardarm_wire.files import FILES
 _RECIPE = 4
 """Raise it when the same packages are to be unpacked in another way."""
 
+_PACKAGES = {"apt-get": "apt", "mmdebstrap": "mmdebstrap", "dpkg-deb": "dpkg"}
+"""Programs to the packages that they are in."""
+
 _PARTS = ("", "-updates", "-security")
 
 # Of documents also the links stay that say whose copyright file a package shares.
@@ -134,7 +137,7 @@ def paragraphs(text: str) -> Iterator[dict[str, str]]:
 
 def _make(folder: Path, packages: list[str], suite: str, architecture: str) -> None:
     """Make `folder` in a staging folder beside it, and rename it into place when complete."""
-    lines = _configured(suite)
+    lines = configured(suite, ("apt-get", "mmdebstrap"))
     for left in folder.parent.glob(f"{folder.name}.staging-*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(
@@ -146,20 +149,30 @@ def _make(folder: Path, packages: list[str], suite: str, architecture: str) -> N
         FILES.rename_tree(str(made), str(folder))
 
 
-def _configured(suite: str) -> list[str]:
-    for program, package in (("apt-get", "apt"), ("mmdebstrap", "mmdebstrap")):
+def configured(suite: str, needed: Sequence[str] = ("apt-get",)) -> list[str]:
+    """apt source lines of Debian's mirrors that this machine is told of.
+
+    Args:
+        needed: programs that have to be here.
+
+    Raises:
+        Unsupported: a program is missing, or apt has no Debian source.
+    """
+    for program in needed:
         if shutil.which(program) is None:
             raise Unsupported(
-                f"{program} is not installed; Debian roots are made on Debian only",
+                f"{program} is not installed; Debian packages are unpacked on Debian only",
                 where=platform.system(),
-                hint=f"apt-get install {package}",
+                hint=f"apt-get install {_PACKAGES[program]}; elsewhere lay the image on a base "
+                "of a registry: [image] base",
             )
     found = sources(suite, process.run(["apt-get", "indextargets"]).text)
     if not any(line.endswith(f" {suite} main") for line in found):
         raise Unsupported(
             f"apt knows no mirror of Debian's {suite}",
             where="`apt-get indextargets`",
-            hint="`apt-get update`; on another system add a Debian mirror to apt's sources first",
+            hint="`apt-get update`; on another system add a Debian mirror to apt's sources first, "
+            "or lay the image on a base of a registry: [image] base",
         )
     return found
 

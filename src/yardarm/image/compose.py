@@ -9,8 +9,8 @@ from typing import Any
 from yardarm.artifacts import MEDIA_CONFIG, Descriptor, Image
 from yardarm.digest import Digest, canonical_json
 from yardarm.errors import Unsupported
-from yardarm.events import Sink, silent, step
-from yardarm.image import application, base, jetson, resolving, runtime, wheels
+from yardarm.events import Note, Sink, silent, step
+from yardarm.image import application, base, jetson, packages, resolving, runtime, tree, wheels
 from yardarm.image.config import config
 from yardarm.image.layer import Layer
 from yardarm.image.requirements import locked, request
@@ -77,12 +77,14 @@ def layers(
         return _layer(name, key, make, store, sink)
 
     with enough_room(store.root):
+        bottom = layer(
+            "base",
+            base.key(profile.os, spec.keep),
+            lambda: base.make(profile.os, store, sink, spec.keep),
+        )
         parts = (
-            layer(
-                "base",
-                base.key(profile.os, spec.keep),
-                lambda: base.make(profile.os, store, sink, spec.keep),
-            ),
+            bottom,
+            *_packages(spec, profile.os.suite, bottom, layer, store, sink=sink),
             layer(
                 "wheels",
                 wheels.key(wanted, pinned, spec.keep),
@@ -91,8 +93,25 @@ def layers(
             *_application(spec, layer, store),
             layer("runtime", runtime.key(code), lambda: runtime.make(code, store)),
         )
+    for text in (text for part in parts for text in part.warnings):
+        sink(Note(text, "warning"))
     lock = lock.with_wheels(wanted.target, Wheels(wanted.requirements, pinned))
     return Layers(parts, spec, lock)
+
+
+def _packages(
+    spec: Spec, suite: str, bottom: Layer, layer: _Step, store: Store, *, sink: Sink
+) -> Iterator[Layer]:
+    if spec.packages:
+        on = tree.read([bottom.blob], store, name="base")
+        key = packages.key(spec.packages, suite, on, spec.keep, foreign=False)
+        yield layer(
+            "system",
+            key,
+            lambda: packages.make(
+                spec.packages, suite, on, store, foreign=False, keep=spec.keep, sink=sink
+            ),
+        )
 
 
 def _application(spec: Spec, layer: _Step, store: Store) -> Iterator[Layer]:
@@ -156,4 +175,5 @@ def _layer(
         progress.cached,
         weights=record.get("weights", {}),
         left_out=record.get("left_out", {}),
+        warnings=tuple(record.get("warnings", ())),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from yardarm.image.entries import Entry
@@ -58,10 +58,13 @@ def chosen(
     taken: list[Entry] = []
     weights: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
+    weighed: set[Hashable] = set()
     for entry in found:
         if wanted(entry.path) or kept.fullmatch(entry.path):
             taken.append(entry)
-            weights[owner(entry.path)] += entry.size
+            if entry.inode is None or entry.inode not in weighed:
+                weights[owner(entry.path)] += entry.size
+                weighed.add(entry.inode)
         elif entry.size:
             left_out[f"{owner(entry.path)}: {kind(entry.path)}"] += entry.size
     return Diet(tuple(taken), dict(sorted(weights.items())), dict(sorted(left_out.items())))

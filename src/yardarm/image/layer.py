@@ -31,6 +31,7 @@ class Layer:
         diff_id: digest of the tar; "": the blob is the tar itself, as with all that are made here.
         weights: name of a package to its bytes in the layer.
         left_out: name of a package and what of it stayed out, such as "numpy: tests", to bytes.
+        warnings: what about it a user should know, a sentence each.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Layer:
     diff_id: str = ""
     weights: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def epoch() -> int:
