@@ -204,7 +204,7 @@ def test_an_answer_that_is_no_page(body: bytes) -> None:
 
 def package(name: str, by: str = "") -> Package:
     asks = (Ask(Requirement(f"{name}>=2"), by),)
-    return Package(name, asks, SpecifierSet(">=2"), (), None)
+    return Package(name, asks, (), (), None)
 
 
 def told(name: str, kind: str, usable: str | None = None, base: jetson.Base | None = None) -> str:

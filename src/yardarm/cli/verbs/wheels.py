@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,9 @@ from yardarm.errors import Unsupported
 if TYPE_CHECKING:
     from yardarm.flow.wheels import Locked
     from yardarm.image.doctor import Finding, Report
+
+
+WIDTH = 80
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +70,7 @@ def _changed(locked: Locked) -> dict[str, object]:
 
 
 def _changes(locked: Locked) -> str:
-    size = _mb(sum(each.size for each in locked.now))
+    size = _size(sum(each.size for each in locked.now))
     lines = [f"locked  {len(locked.now)} wheels for {locked.target}, {size}: {locked.file}"]
     rows = [[name, before or "-", now or "-"] for name, before, now in locked.changes()]
     table = console.table(["package", "before", "now"], rows) if rows else "nothing changed"
@@ -79,11 +83,12 @@ def _text(report: Report) -> str:
     others = [each for each in report.findings if _for_another(each)]
     told = [line for each in report.findings if each not in others for line in _told(each)]
     lines = [*told, *_spared(others), *_verdict(report)]
-    return "\n".join([table.rstrip(), "", *lines]) + "\n"
+    wrapped = (textwrap.fill(each, WIDTH, subsequent_indent="    ") for each in lines)
+    return "\n".join([table.rstrip(), "", *wrapped]) + "\n"
 
 
 def _row(found: Finding) -> list[str]:
-    size = "-" if found.size is None else _mb(found.size)
+    size = "-" if found.size is None else _size(found.size)
     return [found.name, found.version or "none", found.newest or "-", found.usable or "-", size]
 
 
@@ -104,11 +109,15 @@ def _for_another(found: Finding) -> bool:
 
 
 def _spared(found: Sequence[Finding]) -> Iterator[str]:
-    if found:
-        names = ", ".join(each.name for each in found)
-        text = next(each.text for each in found[0].reasons if each.kind == "variant")
-        yield f"{_mb(sum(each.size or 0 for each in found))} that may do nothing: {names}"
-        yield f"  {text}"
+    """One paragraph for all of them: they come by the dozen."""
+    if not found:
+        return
+    names = [each.name for each in found]
+    askers = {text.partition(" of ")[2] for each in found for text in each.asked} - {"", *names}
+    by = f", asked for by {', '.join(sorted(askers))}" if askers else ""
+    text = next(each.text for each in found[0].reasons if each.kind == "variant")
+    size = _size(sum(each.size or 0 for each in found))
+    yield f"{size} that may do nothing{by}: {', '.join(names)}: {text}"
 
 
 def _verdict(report: Report) -> Iterator[str]:
@@ -119,10 +128,10 @@ def _verdict(report: Report) -> Iterator[str]:
     failing = [each.name for each in report.findings if each.version is None]
     if report.ready:
         source = "as locked" if report.locked else "as resolved today"
-        yield f"{report.target}: {len(report.findings)} wheels, {_mb(report.size)}, {source}"
+        yield f"{report.target}: {len(report.findings)} wheels, {_size(report.size)}, {source}"
     elif failing:
         yield f"{report.target}: no image: {', '.join(failing)}"
 
 
-def _mb(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"

@@ -135,5 +135,5 @@ def _failing(package: Package, reason: Reason | None) -> Reason:
 
 
 def _bounded(package: Package) -> str:
-    asks = dict.fromkeys(str(ask) for ask in package.asks if ask.requirement.specifier)
-    return " and ".join(asks) or f"the constraint {package.bounds}"
+    asks = (str(ask) for ask in package.asks if ask.requirement.specifier)
+    return " and ".join(dict.fromkeys([*asks, *package.constraints]))

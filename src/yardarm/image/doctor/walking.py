@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -33,13 +33,27 @@ class Ask:
 
 @dataclass(frozen=True)
 class Package:
-    """A package that is asked for; `chosen` None: the target takes no version within bounds."""
+    """A package that is asked for.
+
+    Attributes:
+        constraints: the project's, on this package.
+        releases: all versions that there are, newest first.
+        chosen: what the target gets; None: it takes no version within bounds.
+    """
 
     name: str
     asks: tuple[Ask, ...]
-    bounds: SpecifierSet
+    constraints: tuple[str, ...]
     releases: tuple[Release, ...]
     chosen: Release | None
+
+    @property
+    def bounds(self) -> SpecifierSet:
+        """What all who ask, and the constraints, leave."""
+        found = SpecifierSet()
+        for each in (*(ask.requirement for ask in self.asks), *map(Requirement, self.constraints)):
+            found &= each.specifier
+        return found
 
 
 def walk(wanted: Request, asking: Asking, pins: Mapping[str, Version]) -> tuple[Package, ...]:
@@ -105,13 +119,11 @@ def _choose(
     name: str, asks: tuple[Ask, ...], wanted: Request, asking: Asking, pins: Mapping[str, Version]
 ) -> Package:
     found = asking.releases(name)
-    bounds = SpecifierSet()
-    for ask in asks:
-        bounds &= ask.requirement.specifier
-    for text in map(Requirement, wanted.constraints):
-        if canonicalize_name(text.name) == name:
-            bounds &= text.specifier
+    constraints = tuple(
+        text for text in wanted.constraints if canonicalize_name(Requirement(text).name) == name
+    )
+    package = Package(name, asks, constraints, found, None)
     if name in pins:
         pinned = [each for each in found if each.version == pins[name]]
-        return Package(name, asks, bounds, found, pinned[0] if pinned else None)
-    return Package(name, asks, bounds, found, newest_usable(found, bounds))
+        return replace(package, chosen=pinned[0] if pinned else None)
+    return replace(package, chosen=newest_usable(found, package.bounds))
