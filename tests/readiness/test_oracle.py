@@ -14,7 +14,7 @@ from yardarm.compile.building import part_axes
 from yardarm.compile.quantization.forms import Form
 from yardarm.compile.quantization.grids import GRIDS
 from yardarm.compile.readiness import RULES, Severity, check, is_asked, oracle
-from yardarm.compile.readiness.asking import Answer, Question, ask
+from yardarm.compile.readiness.asking import Answer, Question, ask, refusal
 from yardarm.process import ProcessFailed
 from yardarm.profiles import Release
 
@@ -90,6 +90,19 @@ def test_text_angle_names_two_axes_alike(text_angle_model: ModelProto) -> None:
         assert told == [severity]
     (error,) = oracle(text_angle_model, THOR, profiles=TEXT_ANGLE)
     assert "Input dimensions with this name" in error.what
+
+
+@pytest.mark.parametrize(
+    ("what", "severity"),
+    [
+        ("Error Code 10: Internal Error (Could not find any implementation for node n)", "warning"),
+        ("Error Code 1: Myelin (No results returned from compilation)", "warning"),
+        ("Error Code 4: API Usage Error (n: Input dimensions with this name)", "error"),
+    ],
+)
+def test_a_fault_of_its_own_is_no_refusal(what: str, severity: str) -> None:
+    found = refusal({"node": "n", "op": "Conv", "what": what}, THOR)
+    assert found.severity.value == severity
 
 
 def test_float8_is_built_for_a_gpu_that_has_it() -> None:

@@ -33,6 +33,9 @@ NEWEST = (10, 13)  # since when its refusal is taken for the target's
 ASKED = (10, 0)  # older versions are too far from it
 AMPERE, BLACKWELL = 86, 120
 LOW = frozenset({TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E5M2, TensorProto.FLOAT4E2M1})
+# Of its compiler for other GPUs, and no rule that the model breaks: a GRU before an LSTM in float16
+# is parsed and not built by 1.7.
+OWN_FAULTS = ("Internal Error", "Error Code 10:", "Error Code 1: Myelin")
 LINES = 3  # of a refusal that are quoted
 
 
@@ -100,7 +103,7 @@ def oracle(
         what = f"{label()}: {parts} the model on this CPU"
         hint = "a newer relative of the device's; nothing has run there"
         return (Finding("", "", "oracle", Severity.NOTE, what, hint),)
-    return tuple(_refusal(problem, release) for problem in answer.problems[:LINES])
+    return tuple(refusal(problem, release) for problem in answer.problems[:LINES])
 
 
 def dynamic(model: ModelProto) -> bool:
@@ -111,9 +114,10 @@ def dynamic(model: ModelProto) -> bool:
     return any(dim.dim_value <= 0 for dim in dims)
 
 
-def _refusal(problem: dict[str, str], release: Release) -> Finding:
+def refusal(problem: dict[str, str], release: Release) -> Finding:
     near = tables.version(release.tensorrt) >= NEWEST
-    severity = Severity.ERROR if near else Severity.WARNING
+    own = any(text in problem["what"] for text in OWN_FAULTS)
+    severity = Severity.ERROR if near and not own else Severity.WARNING
     if "plugin" in problem["what"].lower():
         severity = Severity.NOTE
     what = f"{label()} refuses: {problem['what'][:300]}"
