@@ -12,7 +12,10 @@ from xdist.workermanage import Producer
 
 PAGES = "tests/docs/test_blocks.py::test_the_commands_of_a_page_run"  # each with its own device
 FOLDERS = ("tests/deploy/", "tests/image/")
-LONG = (PAGES, "tests/deploy/", "tests/flow/", "tests/zoo/", "tests/cli/", "tests/compile/")
+LONG = (
+    PAGES,
+    *(f"tests/{name}/" for name in ("deploy", "flow", "demo", "compile", "zoo", "cli")),
+)
 
 
 def piece(test: str) -> str:

@@ -59,7 +59,7 @@ def folder(example: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def shorten(file: Path) -> None:
-    """So many lines tell whether the commands work; emulation takes its time for each."""
+    """So many lines can decide on the example's budget; emulation takes its time for each."""
     with np.load(file) as archive:
         arrays = {name: archive[name][:LINES] for name in archive.files}
     np.savez_compressed(file, **arrays)

@@ -169,6 +169,18 @@ def test_of_two_fitting_wheels_the_pinned_one(
     assert wheels.key(wanted, pinned) != wheels.key(wanted, (better,))
 
 
+def test_uvs_cache_is_enough(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where our cache is gone and the index is down, the pinned wheels are in uv's."""
+    wanted = asked("needy")
+    with served(folder) as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+        pinned = resolve(wanted)
+        first = wheels.make(wanted, pinned, Store(tmp_path / "one"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+
+    assert wheels.make(wanted, pinned, Store(tmp_path / "two")) == first
+
+
 def test_a_file_that_was_replaced_is_refused(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
