@@ -266,6 +266,19 @@ def test_a_redirect_out_of_tls_is_refused(target: str) -> None:
         way._allowed(target)
 
 
+def test_a_proxy_is_used_for_others_than_this_machine(
+    fake: Fake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{fake.address}")
+    monkeypatch.setenv("no_proxy", "near.test")
+    with pytest.raises(InvalidInput, match="no such image"):
+        registry.pull(Reference.parse("far.test/app:1"), store, plain_http=True)
+    assert fake.paths() == ["http://far.test/v2/app/manifests/1"]
+    fake.offer("1", LAYER)
+    pull(fake, store)
+    assert fake.paths()[1] == "/v2/app/manifests/1"
+
+
 def test_a_redirect_in_a_circle_ends(fake: Fake, store: Store) -> None:
     fake.replies["GET /v2/app/manifests/1"] = [Reply(302, headers={"Location": "1"})]
     with pytest.raises(Unreachable, match="redirects more than 5"):

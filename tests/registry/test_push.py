@@ -10,9 +10,9 @@ import pytest
 from registry_images import image, skopeo
 from yardarm import registry
 from yardarm.artifacts import Image
-from yardarm.errors import InvalidInput
+from yardarm.errors import InvalidInput, VerificationFailed
 from yardarm.image.packing import packed
-from yardarm.registry import Reference, uploads
+from yardarm.registry import Reference, origins, uploads
 from yardarm.store import Store
 
 
@@ -121,3 +121,30 @@ def test_no_image_is_pushed_to_a_digest(address: str, store: Store) -> None:
     name = Reference.parse(f"{address}/app").pinned(made.digest)
     with pytest.raises(InvalidInput, match="to a tag"):
         registry.push(made, store, name)
+
+
+def test_a_damaged_blob_is_not_taken(address: str, store: Store) -> None:
+    made = image(store, 17)
+    file = store.path(made.layers[0].digest)
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(VerificationFailed, match="not the blob that its digest names"):
+        registry.push(made, store, Reference.parse(f"{address}/damaged:1"))
+
+
+def test_a_base_that_is_not_in_the_store_is_mounted(address: str, store: Store) -> None:
+    made, base = image(store, 18, 19), Reference.parse(f"{address}/base:1")
+    registry.push(made, store, base)
+    origins.remember(store, base, made.layers)
+    store.path(made.layers[0].digest).unlink()
+
+    done = registry.push(made, store, Reference.parse(f"{address}/upon:1"))
+
+    assert done.mounted == size(made)
+
+
+def test_a_blob_that_is_nowhere_is_named(address: str, store: Store) -> None:
+    made = image(store, 20)
+    store.path(made.layers[0].digest).unlink()
+    with pytest.raises(InvalidInput, match="neither in the store") as caught:
+        registry.push(made, store, Reference.parse(f"{address}/nowhere:1"))
+    assert made.layers[0].digest in caught.value.where

@@ -22,7 +22,7 @@ CONFIG_LIMIT = 8 << 20  # bytes
 
 @dataclass(frozen=True)
 class Pulled:
-    """An image whose every blob is in the store.
+    """An image that is in the store.
 
     Attributes:
         digest: what to pin: of the index where the tag names one, else of the manifest.
@@ -42,6 +42,7 @@ def pull(
     *,
     platform: str = "linux/arm64",
     digest: Digest | None = None,
+    layers: bool = True,
     plain_http: bool = False,
 ) -> Pulled:
     """Bring an image into the store. What is there already is not asked for: with a digest, and
@@ -49,6 +50,7 @@ def pull(
 
     Args:
         digest: pins the content, whatever the tag names now; the reference may bring one, too.
+        layers: bring them, too, not only manifest and config.
 
     Raises:
         Unreachable: the registry is down, cuts connections or asks to wait too long.
@@ -68,12 +70,10 @@ def pull(
         if manifest.is_index:
             raise Unsupported("an index within an index", where=where)
         manifests.expect_distributed(manifest.layers, where)
-        meter = Meter(
-            manifest.config.size + sum(layer.size for layer in manifest.layers),
-            client.transport.stop,
-        )
+        wanted = {layer.digest: layer for layer in manifest.layers if layers}
+        total = manifest.config.size + sum(layer.size for layer in wanted.values())
+        meter = Meter(total, client.transport.stop)
         _config(client, manifest.config, platform, store, meter)
-        wanted = {layer.digest: layer for layer in manifest.layers}
         tasks = [_task(client, layer, store, meter) for layer in wanted.values()]
         fetched = sum(together(tasks, meter, progress))
         origins.remember(store, reference, [manifest.config, *manifest.layers])

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 from yardarm.artifacts import Descriptor
-from yardarm.errors import Unreachable, VerificationFailed
+from yardarm.errors import InvalidInput, Unreachable, VerificationFailed
 from yardarm.registry.answers import LONGEST_ERROR
 from yardarm.registry.client import Client, pulling
 from yardarm.registry.connections import Answer, Cut, Part
@@ -38,16 +38,19 @@ def ensure(
         sent: is told the size of each piece that went out.
 
     Raises:
-        InvalidInput: no right to push.
+        InvalidInput: no right to push; the blob is neither there nor in the store.
         Unreachable: the connection broke several times, or the registry fails.
         VerificationFailed: what arrived there is not the blob.
     """
     if client.has_blob(blob.digest):
         return Way.THERE
     upload = Upload(client, blob, file, sent)
-    if known and upload.mount(known):
+    place = upload.mounted(known) if known else upload.begun()
+    if place is None:
         return Way.MOUNTED
-    upload.send()
+    if not file.is_file():
+        raise upload.missing()
+    upload.send(place)
     return Way.SENT
 
 
@@ -72,16 +75,31 @@ class Upload:
         self._sent = sent
         self._moved = 0
 
-    def mount(self, repository: str) -> bool:
-        """Have the registry take the blob from another repository of its own."""
+    def mounted(self, repository: str) -> _Place | None:
+        """Have the registry take the blob from another repository of its own; where it does not,
+        the upload that it begins instead."""
         target = self._start + f"?mount={self._blob.digest}&from={repository}"
         scopes = (*self._client.scopes, *pulling(repository))
-        with self._client.transport.send("POST", target, scopes, body=b"") as answer:
-            return answer.status == 201
+        try:
+            answer = self._client.transport.send("POST", target, scopes, body=b"")
+        except InvalidInput:
+            return self.begun()  # no right to look there
+        with answer:
+            if answer.status == 201:
+                return None
+            return _place(answer) if answer.status == 202 else self.begun()
 
-    def send(self) -> None:
+    def begun(self) -> _Place:
+        """A new upload."""
+        with self._client.transport.send(
+            "POST", self._start, self._client.scopes, body=b""
+        ) as answer:
+            self._client.expect(answer, (202,), self._where)
+            return _place(answer)
+
+    def send(self, place: _Place) -> None:
         """Send the blob; after a cut, go on from where the registry says that it is."""
-        place, idle = self._begun(), 0
+        idle = 0
         while True:
             try:
                 while self._blob.size - place.offset > max(CHUNK, place.least):
@@ -105,14 +123,6 @@ class Upload:
     @property
     def _where(self) -> str:
         return f"{self._client.reference.registry}/{self._client.repository}@{self._blob.digest}"
-
-    def _begun(self) -> _Place:
-        with self._client.transport.send(
-            "POST", self._start, self._client.scopes, body=b""
-        ) as answer:
-            self._client.expect(answer, (202,), self._where)
-            least = answer.headers.get("OCI-Chunk-Min-Length", "")
-            return _Place(_location(answer), least=int(least) if least.isdigit() else 0)
 
     def _chunk(self, place: _Place) -> _Place:
         size = max(CHUNK, place.least)
@@ -152,14 +162,26 @@ class Upload:
             if answer.status == 204 and held:
                 offset = int(held[1]) + 1 if held[1] != "0" else 0  # 0-0: docker's word for none
                 return replace(place, url=_location(answer) or place.url, offset=offset)
-        return self._begun()
+        return self.begun()
 
     def _count(self, size: int) -> None:
         self._moved += size
         self._sent(size)
 
+    def missing(self) -> InvalidInput:
+        return InvalidInput(
+            "a layer of the image is neither in the store nor in the registry",
+            where=self._where,
+            hint="push to the registry that has the base, or copy the base there",
+        )
+
     def _broken(self, error: Cut) -> Unreachable:
         return Unreachable(f"the connection breaks each time: {error}", where=self._where)
+
+
+def _place(answer: Answer) -> _Place:
+    least = answer.headers.get("OCI-Chunk-Min-Length", "")
+    return _Place(_location(answer), least=int(least) if least.isdigit() else 0)
 
 
 def _location(answer: Answer) -> str:
