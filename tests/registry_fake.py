@@ -21,6 +21,7 @@ class Reply:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     claimed: int | None = None  # Content-Length, where it is not that of the body
+    stalls: bool = False  # neither goes on after the body nor hangs up
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Fake:
     def __init__(self) -> None:
         self.replies: dict[str, list[Reply]] = {}
         self.asked: list[Asked] = []
+        self.over = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -60,6 +62,8 @@ class Fake:
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(reply.body)
+                if reply.stalls:
+                    outer.over.wait(60)
                 self.close_connection = reply.claimed is not None
 
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = answer  # noqa: N815
@@ -77,6 +81,7 @@ class Fake:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -297,6 +298,22 @@ def test_the_first_failure_ends_the_other_transfers(fake: Fake, store: Store) ->
     with pytest.raises(InvalidInput, match="HTTP 403"):
         pull(fake, store)
     assert len(fake.paths()) < 12
+    assert not list(store.root.rglob(".partial-*"))
+
+
+def test_a_failure_does_not_wait_for_what_stalls(fake: Fake, store: Store) -> None:
+    config = fake.blob(canonical_json({"architecture": "arm64", "os": "linux"}), "x")
+    kind = "application/vnd.oci.image.layer.v1.tar+gzip"
+    stalling, forbidden = (fake.blob(text, kind) for text in (LAYER, b"another"))
+    begun = time.monotonic()
+    held = Reply(200, LAYER[:1000], claimed=len(LAYER), stalls=True)
+    fake.replies[f"GET /v2/app/blobs/{stalling['digest']}"] = [held]
+    fake.replies[f"GET /v2/app/blobs/{forbidden['digest']}"] = [Reply(403)]
+    body = {"schemaVersion": 2, "config": config, "layers": [stalling, forbidden]}
+    fake.manifest("1", canonical_json(body), MEDIA_MANIFEST)
+    with pytest.raises(InvalidInput, match="HTTP 403"):
+        pull(fake, store)
+    assert time.monotonic() - begun < 50  # reading would time out after 60
     assert not list(store.root.rglob(".partial-*"))
 
 

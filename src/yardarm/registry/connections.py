@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -54,8 +55,11 @@ class Part:
 class Answer:
     """A status, headers, and a body that is read once; a context that lets the connection go."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, url: str) -> None:
+    def __init__(
+        self, response: urllib3.BaseHTTPResponse, url: str, ended: Callable[[Answer], None]
+    ) -> None:
         self._response = response
+        self._ended = ended
         self.url = url
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -64,12 +68,18 @@ class Answer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended(self)
         size = self.headers.get("Content-Length", "")
         if size.isdigit() and int(size) <= _SMALL:
             self._response.drain_conn()  # so that the connection serves the next request
         else:
             self._response.close()
         self._response.release_conn()
+
+    def stop(self) -> None:
+        """End the reading of the body, in whatever thread that happens."""
+        with suppress(ValueError, OSError):  # it has ended meanwhile
+            self._response.shutdown()
 
     def pieces(self) -> Iterator[bytes]:
         """The body as it was sent. Raises Cut."""
@@ -95,6 +105,7 @@ class Connections:
         self._context = _trust(registry)
         self._direct = urllib3.PoolManager(ssl_context=self._context, maxsize=4)
         self._proxied: dict[str, urllib3.PoolManager] = {}
+        self._open: set[Answer] = set()
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Part | None
@@ -124,7 +135,14 @@ class Connections:
             raise _untrusted(url, error) from None
         except (HTTPError, OSError) as error:
             raise Cut(_told(error)) from None
-        return Answer(response, url)
+        answer = Answer(response, url, self._open.discard)
+        self._open.add(answer)
+        return answer
+
+    def stop(self) -> None:
+        """End all reading that is under way."""
+        for answer in list(self._open):
+            answer.stop()
 
     def close(self) -> None:
         for pool in (self._direct, *self._proxied.values()):

@@ -113,6 +113,7 @@ class Transport:
     def stop(self) -> None:
         """Have everything that is under way end soon."""
         self._stopped.set()
+        self._connections.stop()
 
     def close(self) -> None:
         self._connections.close()
