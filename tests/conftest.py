@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["lab_fixtures", "sharing"]
+pytest_plugins = ["lab_fixtures", "sharing", "zoo_fixtures"]
 
 PROGRAM = Path(sys.executable).parent / "yardarm"
 REPOSITORY = Path(__file__).parents[1]

@@ -28,6 +28,7 @@ from yardarm.compile.quantization.quantize import shipped
 from yardarm.compile.readiness.asking import Question, ask
 from yardarm.compile.searching.subject import ladders
 from yardarm.profiles import Quantization
+from yardarm.project import Project
 from yardarm_runtime.tensorrt.builder import build
 from yardarm_runtime.tensorrt.options import Options, Profile
 
@@ -46,7 +47,7 @@ def benches(repository: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def models(benches: None, text_angle: Path) -> Callable[[str], Made]:
+def models(benches: None, text_angle: Path, zoo: Callable[[str], Project]) -> Callable[[str], Made]:
     """Each as the compiler works on it, with a few samples."""
     random = np.random.default_rng(0)
 
@@ -69,11 +70,10 @@ def models(benches: None, text_angle: Path) -> Callable[[str], Made]:
                 model = faces.network()
                 feed = {model.graph.input[0].name: pictures(24, 24, 3)}
             case _:
-                from zoo import transformer
-
-                subject = transformer.make()
-                model = subject.model
-                feed = {name: array[:BATCH] for name, array in subject.calibration.items()}
+                project = zoo(name)
+                model = onnx.load(project.path(project.model.source))
+                with np.load(project.root / "calibration.npz") as archive:
+                    feed = {key: archive[key][:BATCH] for key in archive.files}
         return normalise(model, 19, 20, feed, Layout(BATCH)), feed
 
     known: dict[str, Made] = {}
