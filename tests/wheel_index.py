@@ -70,14 +70,14 @@ class Served:
     Attributes:
         form: "json" (PEP 691), "html" (PEP 503 with hashes) or "bare" (links alone).
         private: whether it wants USER and PASSWORD.
-        asked: paths that were asked for.
+        shown: the credentials of each request, "" without any.
     """
 
     folder: Path
     form: str = "json"
     private: bool = False
     port: int = 0
-    asked: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -126,8 +126,8 @@ def _handler(index: Served) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            index.asked.append(self.path)
-            if index.private and self.headers.get("Authorization") != f"Basic {expected}":
+            index.shown.append(self.headers.get("Authorization", ""))
+            if index.private and index.shown[-1] != f"Basic {expected}":
                 self._answer(401, b"", "text/plain")
                 return
             found = self._found()

@@ -127,10 +127,8 @@ def test_versions_that_are_known_bad_are_passed_over_with_their_reason() -> None
     )
     found = releases(files("pkg-2-py3-none-any.whl", "pkg-1-py3-none-any.whl"), wanted)
 
-    assert [each.reason for each in found] == [
-        Reason(judging.EXCLUDED, "2 is known bad on this device: dies"),
-        None,
-    ]
+    reason = Reason(judging.EXCLUDED, "2 is known bad on this device: dies")
+    assert [(each.wheel is None, each.reason) for each in found] == [(True, reason), (False, None)]
 
 
 def test_newest_and_newest_usable() -> None:

@@ -214,6 +214,8 @@ def test_credentials_go_to_their_own_index_only(folder: Path) -> None:
         assert web.get(f"{private.url}/tiny/")
         assert web.get(f"{other.url}/tiny/")
         assert web.get(f"{other.url}/absent/") is None
+    assert len(private.shown) == 1 and private.shown[0].startswith("Basic ")
+    assert other.shown == ["", ""]
 
 
 def test_an_index_that_is_down(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
-from yardarm import lockfile
+from yardarm import lockfile, paths
 from yardarm.artifacts import Image
 from yardarm.flow import wheels as flow
 from yardarm.image import doctor
@@ -44,15 +45,26 @@ def test_what_the_index_has_for_a_pi(pi5: Profile) -> None:
 
 @pytest.mark.root
 def test_with_the_network_cut_after_locking(
-    composed: Image, tmp_path: Path, needs: Callable[[str], None]
+    composed: Image,
+    tmp_path: Path,
+    needs: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of the project there is no store yet; all that it is made of lies in the user's cache."""
+    """Neither the project's store nor uv's cache has anything: the wheels lie in the user's."""
     needs("unshare")
+    (tmp_path / "cache/yardarm").mkdir(parents=True)
+    (tmp_path / "cache/yardarm/debian").symlink_to(paths.cache() / "debian")
+    uv = subprocess.run(
+        [find_uv_bin(), "cache", "dir"], capture_output=True, check=True, text=True
+    ).stdout.strip()
+    monkeypatch.setenv("UV_CACHE_DIR", uv)  # what it has is not downloaded again for this test
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     place = tmp_path / "angle"
     place.mkdir()
     (place / "yardarm.toml").write_text(PROJECT)
     flow.lock(place, "raspberry-pi-5")
     text = (place / lockfile.FILE).read_text()
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "empty"))
 
     done = subprocess.run(
         [
