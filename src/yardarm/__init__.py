@@ -17,6 +17,7 @@ for progress (`yardarm.events`); each raises `yardarm.errors.YardarmError`:
     explain_project(where, profile, output=…)        where it departs, what int8 costs
     explain_on(where, host, profile=…)               the same with a device's times
     compose_image(where, profile, output=…)          the image
+    push_image(where, profile, "registry/app:tag")   into a registry
     deploy_project(where, host, profile=…)           onto the device, and switched to
     fetch_engine(where, host, profile=…)             what the device built, for its like
     bench_project(where, host, profile=…)            measured there
@@ -50,6 +51,7 @@ _FUNCTIONS = {
     "explain_project": "yardarm.flow.explain:explain_project",
     "fetch_engine": "yardarm.flow.engine:fetch_project",
     "pull_telemetry": "yardarm.flow.telemetry:pull",
+    "push_image": "yardarm.flow.push:push_project",
     "selftest": "yardarm.flow.selftest:run",
     "ship": "yardarm.flow.ship:ship",
     "write_report": "yardarm.flow.report:write_report",
