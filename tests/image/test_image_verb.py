@@ -52,8 +52,19 @@ def test_text_and_archive(cli, composed: Image, tmp_path: Path) -> None:
 
     assert composed.digest in ran.stdout
     assert composed.contents["onnxruntime"] in ran.stdout
-    assert (tmp_path / "out/image.tar").stat().st_size > sum(b.size for b in composed.layers)
+    size = sum(blob.size for blob in composed.layers)
+    assert size / 5 < (tmp_path / "out/image.tar").stat().st_size < size / 2
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["image.tar"]
+
+
+def test_the_bill_of_materials(cli, composed: Image, tmp_path: Path) -> None:
+    place = project(tmp_path / "angle")
+
+    bill = cli("image", "sbom", "--project", place, "--profile", "raspberry-pi-5").json
+
+    assert bill["metadata"]["component"]["name"] == "angle"
+    named = {each["name"]: each["version"] for each in bill["components"]}
+    assert named == dict(composed.contents)
 
 
 def test_an_unknown_requirement_is_named(cli, composed: Image, tmp_path: Path) -> None:

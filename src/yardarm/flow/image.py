@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yardarm import image as stage
-from yardarm import lockfile
+from yardarm import lockfile, signing
 from yardarm.artifacts import Image
-from yardarm.events import Sink, silent
+from yardarm.events import Note, Sink, silent
 from yardarm.flow.target import check_file
 from yardarm.flow.workspace import Workspace, workspace
 from yardarm.image import Layer, Layers, Spec
+from yardarm.image.attachments import SBOM, SIGNATURE, Attachment, attach, read
+from yardarm.image.packing import packed
+from yardarm.image.provenance import Origin
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Composed:
     image: Image
     reference: str
     made: Layers
+    attachments: tuple[Attachment, ...] = ()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -42,6 +46,20 @@ def compose(opened: Workspace, sink: Sink = silent) -> Composed:
     return Composed(image, reference, made)
 
 
+def describe(
+    image: Image, made: Layers, opened: Workspace, sink: Sink = silent
+) -> tuple[Attachment, ...]:
+    """What is attached to the composed image, or to the same one packed; signed where the user
+    has a key.
+
+    Raises:
+        InvalidInput: the key can't be used.
+        YardarmError: no space left.
+    """
+    origin = Origin(opened.project.name, made.spec, opened.profile, made.lock)
+    return attach(image, origin, opened.store, key=signing.load(), sink=sink)
+
+
 def image(
     where: Path, profile: str | None, sink: Sink = silent, *, output: Path | None = None
 ) -> Composed:
@@ -55,10 +73,28 @@ def image(
         check_file(output, "image.tar")
     with workspace(where, profile, "yardarm image") as opened:
         composed = compose(opened, sink)
+        notes = describe(composed.image, composed.made, opened, sink)
         if output:
-            name = f"{_repository(opened.project.name)}:latest"
-            stage.save(composed.image, opened.store, output, name=name, sink=sink)
-    return composed
+            _save(composed, opened, output, sink)
+    return replace(composed, attachments=notes)
+
+
+def _save(composed: Composed, opened: Workspace, output: Path, sink: Sink) -> None:
+    out = packed(composed.image, opened.store, sink)
+    notes = describe(out, composed.made, opened, sink)
+    if not any(note.kind == SIGNATURE for note in notes):
+        sink(Note("no signing key: the archive has no signature"))
+    name = f"{_repository(opened.project.name)}:latest"
+    stage.save(out, opened.store, output, name=name, attachments=notes, sink=sink)
+
+
+def bill(where: Path, profile: str | None, sink: Sink = silent) -> bytes:
+    """The software bill of materials of a project's image, composed first where it is not yet;
+    CycloneDX as JSON. Raises as `image` does."""
+    with workspace(where, profile, "yardarm image sbom") as opened:
+        composed = compose(opened, sink)
+        describe(composed.image, composed.made, opened, sink)
+        return read(SBOM, composed.image, opened.store) or b""
 
 
 def _repository(name: str) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from yardarm import registry, signing
+from yardarm import registry
 from yardarm.artifacts import Image
 from yardarm.events import Note, Sink, silent
-from yardarm.flow.image import compose
+from yardarm.flow.image import compose, describe
 from yardarm.flow.workspace import workspace
-from yardarm.image import Spec
-from yardarm.image.attachments import Attachment, attach
+from yardarm.image.attachments import SIGNATURE, Attachment
 from yardarm.image.packing import packed
-from yardarm.image.provenance import Origin
 from yardarm.registry import Pushed, Reference
 
 
@@ -57,13 +55,9 @@ def push_project(
     with workspace(where, profile, "yardarm image push") as opened:
         composed = compose(opened, sink)
         out = packed(composed.image, opened.store, sink)
-        origin = Origin(
-            opened.project.name, Spec.of(opened.project), opened.profile, composed.made.lock
-        )
-        key = signing.load()
-        if key is None:
+        notes = describe(out, composed.made, opened, sink)
+        if not any(note.kind == SIGNATURE for note in notes):
             sink(Note("no signing key: the image is pushed without a signature"))
-        notes = attach(out, origin, opened.store, key=key, sink=sink)
         done = registry.push(out, opened.store, name, sink, index=index, plain_http=plain_http)
         manifests = [note.manifest for note in notes]
         registry.attach(manifests, opened.store, name, sink, plain_http=plain_http)

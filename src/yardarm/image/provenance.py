@@ -43,17 +43,19 @@ class Origin:
     @property
     def pinned(self) -> tuple[Pinned, ...]:
         """The wheels in it."""
-        wanted = request(self.spec.requirements, self.profile, self.spec.constraints)
+        spec = self.spec
+        wanted = request(spec.requirements, self.profile, spec.constraints, jetpack=spec.jetpack)
         section = self.lock.wheels.get(wanted.target)
         return section.pinned if section else ()
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What was asked for, without the paths that it has on this machine."""
-        spec = asdict(self.spec) | {
+        spec: dict[str, Any] = asdict(self.spec) | {
             "base": _local(self.spec.base) if self.spec.base else None,
             "source": sorted(path.name for path in self.spec.source),
         }
+        spec.pop("root")
         return {"spec": spec, "profile": self.profile.name}
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from yardarm.cli import console, options
-from yardarm.cli.verbs import push
+from yardarm.cli.verbs import push, sbom
 from yardarm.digest import short
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(invoke_without_command=True)
     group.callback()(image)
     push.register(group)
+    sbom.register(group)
     app.add_typer(group, name="image")
 
 
@@ -59,6 +60,9 @@ def _body(composed: Composed) -> dict[str, Any]:
                 "cached": layer.cached,
             }
             for layer in composed.layers
+        ],
+        "attachments": [
+            {"type": note.kind, "digest": note.manifest.digest} for note in composed.attachments
         ],
         "contents": dict(found.contents),
     }
