@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,9 +18,10 @@ from yardarm import registry
 from yardarm.artifacts import MEDIA_MANIFEST
 from yardarm.digest import canonical_json, of_bytes
 from yardarm.errors import InvalidInput, Refused, Unreachable, Unsupported, VerificationFailed
+from yardarm.events import Advanced
 from yardarm.registry import Reference, transport, uploads
 from yardarm.registry.answers import reason, retry_after
-from yardarm.store import Store
+from yardarm.store import BlobWriter, Store
 
 LAYER = bytes(range(256)) * 2000
 
@@ -129,6 +132,13 @@ def test_a_manifest_that_is_not_the_pinned_one(fake: Fake, store: Store) -> None
     with pytest.raises(VerificationFailed, match="manifest is not the one"):
         pull(fake, store, digest=pinned)
     assert blobs(store) == []
+
+
+def test_a_manifest_that_is_not_what_the_registry_calls_it(fake: Fake, store: Store) -> None:
+    fake.offer("1", LAYER)
+    fake.replies["GET /v2/app/manifests/1"][0].headers["Docker-Content-Digest"] = of_bytes(b"x")
+    with pytest.raises(VerificationFailed, match="manifest is not the one"):
+        pull(fake, store)
 
 
 def test_a_pinned_image_that_is_there_needs_no_network(fake: Fake, store: Store) -> None:
@@ -298,6 +308,38 @@ def test_the_first_failure_ends_the_other_transfers(fake: Fake, store: Store) ->
     with pytest.raises(InvalidInput, match="HTTP 403"):
         pull(fake, store)
     assert len(fake.paths()) < 12
+    assert not list(store.root.rglob(".partial-*"))
+
+
+def test_an_interrupt_leaves_nothing(fake: Fake, store: Store) -> None:
+    layer = fake.offer("1", LAYER)
+    fake.replies[layer] = [Reply(200, LAYER[:1000], claimed=len(LAYER), stalls=True)]
+
+    def interrupted(event: object) -> None:
+        if isinstance(event, Advanced):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        registry.pull(name(fake), store, interrupted, plain_http=True)
+    assert not list(store.root.rglob(".partial-*"))
+    assert of_bytes(LAYER)[7:] not in blobs(store)
+
+
+def test_a_full_disk_leaves_nothing(
+    fake: Fake, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_writer: BlobWriter, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    layer = fake.blob(LAYER, "application/vnd.oci.image.layer.v1.tar+gzip")
+    config = fake.blob(canonical_json({"architecture": "arm64", "os": "linux"}), "x")
+    body = {"schemaVersion": 2, "config": config, "layers": [layer]}
+    fake.manifest("1", canonical_json(body), MEDIA_MANIFEST)
+    registry.pull(name(fake), store, layers=False, plain_http=True)
+    monkeypatch.setattr(BlobWriter, "write", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        pull(fake, store, digest=of_bytes(canonical_json(body)))
+    assert caught.value.filename
     assert not list(store.root.rglob(".partial-*"))
 
 

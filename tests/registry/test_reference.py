@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from contextlib import suppress
 
-from yardarm.errors import InvalidInput
-from yardarm.registry import Reference
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yardarm.digest import canonical_json
+from yardarm.errors import InvalidInput, Unsupported
+from yardarm.registry import Reference, manifests
+from yardarm.registry.authentication import challenges
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 
@@ -54,3 +60,34 @@ def test_a_digest_counts_more_than_a_tag() -> None:
 def test_the_hub_answers_at_another_address() -> None:
     assert Reference.parse("debian").host == "registry-1.docker.io"
     assert Reference.parse("a.b:5000/debian").host == "a.b:5000"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text("aA0.:/@-_[]~\u00e9\n", max_size=30) | st.text(max_size=20))
+def test_any_text_is_a_name_or_refused(text: str) -> None:
+    with suppress(InvalidInput):
+        found = Reference.parse(text)
+        assert Reference.parse(str(found)) == found
+        assert not {*"\n?#% "} & {*f"{found.host}/{found.repository}/{found.name}"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text('Bb asic earer,="\\\\realmscope', max_size=60))
+def test_any_challenge_is_read(header: str) -> None:
+    assert all(offer.scheme in ("basic", "bearer") for offer in challenges(header))
+
+
+PIECES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(PIECES | st.fixed_dictionaries({"config": PIECES, "layers": PIECES, "manifests": PIECES}))
+def test_any_json_is_a_manifest_or_refused(body: object) -> None:
+    for kind in (*manifests.INDEXES, *manifests.IMAGES, ""):
+        with suppress(InvalidInput, Unsupported):
+            found = manifests.read(canonical_json(body), kind, "here")
+            assert found.entries == [] if found.is_index else found.config.size >= 0

@@ -62,7 +62,8 @@ def read(data: bytes, media_type: str, where: str) -> Manifest:
     """Check what a registry calls a manifest.
 
     Args:
-        media_type: what the registry says it is; "": the manifest's own word counts.
+        media_type: what the registry says it is; "": not known, and OCI lets a manifest be
+            silent about it, too.
 
     Raises:
         InvalidInput: too large, or no manifest.
@@ -76,7 +77,7 @@ def read(data: bytes, media_type: str, where: str) -> Manifest:
         raise _damaged(where, "it is not JSON") from None
     if not isinstance(body, dict):
         raise _damaged(where, "it is not a JSON object")
-    kind = body.get("mediaType") or media_type.partition(";")[0].strip()
+    kind = body.get("mediaType") or media_type.partition(";")[0].strip() or _guessed(body)
     if kind not in (*INDEXES, *IMAGES):
         raise Unsupported(f"not an image's manifest, but {kind or 'of no type'}", where=where)
     parts = body.get("manifests") if kind in INDEXES else [body.get("config"), *_layers(body)]
@@ -127,6 +128,13 @@ def expect_distributed(layers: Sequence[Descriptor], where: str) -> None:
             raise Unsupported(
                 f"a layer is of the type {layer.media_type}, which can't be used here", where=where
             )
+
+
+def _guessed(body: Mapping[str, Any]) -> str:
+    """By what only one of OCI's two kinds has."""
+    if "manifests" in body:
+        return MEDIA_INDEX
+    return MEDIA_MANIFEST if "layers" in body else ""
 
 
 def _layers(body: Mapping[str, Any]) -> list[Any]:
