@@ -98,6 +98,17 @@ def test_an_operator_that_the_target_lacks_is_spelled_out() -> None:
     assert "LayerNormalization" in {node.op_type for node in kept.graph.node}
 
 
+def test_what_is_spelled_out_shows_its_constants_and_casts_nothing_to_itself() -> None:
+    words = "Neg ReduceMean Sub Mul Add Sqrt Div Flatten Reshape Shape Concat Slice Cast Size"
+    newer = layer_norm()
+    newer.graph.node[1].attribute.append(helper.make_attribute("epsilon", 1e-12))
+    made = normalise(newer, 13, 17, {"x0": X}, operators=frozenset(words.split()))
+    assert "Cast" not in {node.op_type for node in made.graph.node}
+    held = {tensor.name: numpy_helper.to_array(tensor) for tensor in made.graph.initializer}
+    added = [held[node.input[1]] for node in made.graph.node if node.op_type == "Add"]
+    assert np.float32(1e-12) in [values.item() for values in added if values.size == 1]
+
+
 def test_two_of_a_kind_share_no_names() -> None:
     newer = layer_norm()
     second = newer.graph.node.add()

@@ -7,6 +7,7 @@ then still answer as it did: each change that it can do without is given up befo
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -91,7 +92,13 @@ def _candidates(
         if operators is None or (had := _operators(candidate)) <= operators:
             yield candidate
             continue
-        yield _finished(_spelled_out(candidate, operators, had), model)
+        spelled = _spelled_out(candidate, operators, had)
+        # What ONNX spells out casts float32 to itself and hides its constants behind nodes.
+        with contextlib.suppress(Unsupported):
+            folded = _folded(spelled)
+            if _operators(folded) <= operators:
+                yield _finished(folded, model)
+        yield _finished(spelled, model)
         yield candidate  # the target's own check will tell what it lacks
 
 
