@@ -154,6 +154,21 @@ def test_a_newer_operator_set_is_an_error_for_what_was_written_only() -> None:
     assert named(imported, "opset")
 
 
+@pytest.mark.parametrize("imported", [True, False])
+def test_an_operator_set_that_compiling_cannot_raise_is_an_error(imported: bool) -> None:
+    model = one("Relu", opset=6)
+    (finding,) = named(on_orin(model, imported=imported), "opset")
+    told = readiness.Severity.ERROR if imported else readiness.Severity.WARNING
+    assert finding.severity is told
+    model.opset_import[0].version = 7
+    assert on_orin(model, imported=imported).ready
+
+
+def test_an_operator_that_no_version_has_is_not_looked_for_in_a_newer_jetpack() -> None:
+    (det,) = named(on_orin(one("Det")), "operator")
+    assert "JetPack" not in det.hint
+
+
 def test_an_operator_set_newer_than_any() -> None:
     model = one("Relu")
     model.opset_import[0].version = 99

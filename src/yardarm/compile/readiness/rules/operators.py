@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from yardarm.compile.normalising import lowering
+from yardarm.compile.readiness import tables
 from yardarm.compile.readiness.findings import Severity, Told, rule
 from yardarm.compile.readiness.reading import Node, Reading
+from yardarm.compile.sources import operators
 
 PARSER = "onnx/onnx-tensorrt docs/operators.md, by version in tables/"
 
@@ -38,6 +40,9 @@ def opset(reading: Reading) -> Iterator[Told]:
             yield Told(None, what, "compiling lowers it where that is possible", Severity.WARNING)
         else:
             yield Told(None, what, f"export with operator set {target.opset_max} or lower")
+    elif target.imported and 0 < have < operators.OLDEST:
+        what = f"operator set {have}; compiling takes {operators.OLDEST} and newer"
+        yield Told(None, what, "export with a newer operator set")
     elif 0 < have < target.table.opset_min:
         what = f"operator set {have}; TensorRT {target.version} promises {target.table.opset_min}"
         hint = "compiling raises it" if target.imported else "export with a newer operator set"
@@ -86,7 +91,9 @@ def _instead(op: str) -> str:
         "Compress": "gather with indices that are known beforehand",
         "Unique": "do it before or after the model",
     }
-    return known.get(op, "export without it, or take a JetPack whose TensorRT has it")
+    had = [each for each in tables.versions() if op in tables.load(each).operators]
+    newer = f", or take a JetPack with TensorRT {had[0][0]}.{had[0][1]}" if had else ""
+    return known.get(op, f"export without it{newer}")
 
 
 @rule(

@@ -34,7 +34,8 @@ def zero_point(reading: Reading) -> Iterator[Told]:
         elif np.any(point.astype(np.float32) != 0):
             value = int(point.reshape(-1)[np.argmax(np.abs(point.astype(np.float32)))])
             what = f"zero point {value}; TensorRT takes 0 alone"
-            yield Told(node, what, "quantize symmetrically, in int8")
+            hint = "quantize symmetrically, in int8 (onnxruntime: ActivationSymmetric=True)"
+            yield Told(node, what, hint)
 
 
 @rule(
@@ -94,7 +95,7 @@ def int16(reading: Reading) -> Iterator[Told]:
 def uint8(reading: Reading) -> Iterator[Told]:
     for node in reading.of(*COMPUTED):
         if quantized(node) == TensorProto.UINT8:
-            what = f"quantized to UINT8; TensorRT {reading.target.version} is told to take INT8"
+            what = f"quantized to UINT8; INT8 is what TensorRT {reading.target.version} documents"
             yield Told(node, what, "quantize to INT8 with zero point 0")
 
 
