@@ -55,7 +55,7 @@ class Origin:
             "base": _local(self.spec.base) if self.spec.base else None,
             "source": sorted(path.name for path in self.spec.source),
         }
-        spec.pop("root")
+        spec.pop("root", None)
         return {"spec": spec, "profile": self.profile.name}
 
     @property
