@@ -16,6 +16,8 @@ for progress (`yardarm.events`); each raises `yardarm.errors.YardarmError`:
     compile_project(where, profile, output=…)        the bundle
     explain_project(where, profile, output=…)        where it departs, what int8 costs
     explain_on(where, host, profile=…)               the same with a device's times
+    examine_wheels(where, profile)                   which wheels the device gets
+    lock_wheels(where, profile)                      resolved anew, and kept to
     compose_image(where, profile, output=…)          the image
     push_image(where, profile, "registry/app:tag")   into a registry
     deploy_project(where, host, profile=…)           onto the device, and switched to
@@ -47,9 +49,11 @@ _FUNCTIONS = {
     "compose_image": "yardarm.flow.image:image",
     "deploy_project": "yardarm.flow.deploy:deploy_project",
     "detect": "yardarm.flow.detect:detect",
+    "examine_wheels": "yardarm.flow.wheels:examine",
     "explain_on": "yardarm.flow.explain:explain_on",
     "explain_project": "yardarm.flow.explain:explain_project",
     "fetch_engine": "yardarm.flow.engine:fetch_project",
+    "lock_wheels": "yardarm.flow.wheels:lock",
     "pull_telemetry": "yardarm.flow.telemetry:pull",
     "push_image": "yardarm.flow.push:push_project",
     "selftest": "yardarm.flow.selftest:run",

@@ -193,6 +193,7 @@ def test_a_lock_that_matches() -> None:
         (asked("tiny", "more>=2"), "more>=2 is new"),
         (asked(), "tiny is no longer asked for"),
         (asked("tiny<2"), "tiny<2 was tiny"),
+        (asked("tiny", "tiny<2"), "tiny and tiny<2 was tiny"),
         (asked("tiny", constraints=("tiny<1",)), "tiny 1.0 is outside the constraint tiny<1"),
         (bad("tiny"), "tiny 1.0 is known bad: dies"),
     ],

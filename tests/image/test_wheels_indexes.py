@@ -244,6 +244,18 @@ def test_only_what_is_needed_of_a_large_wheel_is_fetched(tmp_path: Path) -> None
     assert sum(read) < 200_000
 
 
+def test_a_configuration_that_nobody_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "uv.toml", 'index-url = "http://u:s3cret@x.invalid/y"\n[[index')
+    monkeypatch.setenv("UV_CONFIG_FILE", str(tmp_path / "uv.toml"))
+
+    for ask in (indexes.configured, lambda: resolve(asked("tiny"))):
+        with pytest.raises(InvalidInput, match="uv's configuration") as raised:
+            ask()
+        assert "s3cret" not in raised.value.hint
+
+
 def test_a_folder_of_wheels_counts_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_FIND_LINKS", str(folder))
     monkeypatch.setenv("UV_NO_INDEX", "1")

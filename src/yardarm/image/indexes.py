@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import uv
 
 from yardarm import process
+from yardarm.errors import InvalidInput
 
 Environment = Mapping[str, str]
 
@@ -48,7 +49,7 @@ def configured() -> tuple[Index, ...]:
     """In the order in which they are asked; the first that has a package is the one for it.
 
     Raises:
-        ProcessFailed: uv's configuration is not valid.
+        InvalidInput: uv's configuration is not valid.
     """
     printed = _printed(environment())
     options = [line.split(" ", 1) for line in printed.splitlines() if line.startswith("--")]
@@ -70,7 +71,17 @@ def _printed(more: Environment, *options: str) -> str:
         *(uv.find_uv_bin(), "pip", "compile", "--python", sys.executable, "--quiet", *options),
         *("--emit-index-url", "--emit-find-links", "--no-header", "-"),
     ]
-    return process.run(argv, cwd=Path(os.sep), env=more).text
+    done = process.run(argv, cwd=Path(os.sep), env=more, check=False)
+    if done.code != 0:
+        raise InvalidInput(
+            "uv's configuration is not valid", hint=bare(done.stderr.decode(errors="replace"))
+        )
+    return done.text
+
+
+def bare(text: str) -> str:
+    """A text without the passwords of addresses in it."""
+    return re.sub(r"://[^/\s@]*@", "://", text.strip())
 
 
 def _flat(place: str) -> Index:

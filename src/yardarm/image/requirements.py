@@ -118,8 +118,7 @@ def name(requirement: str) -> str:
 
 
 def _changes(section: Wheels, wanted: Request) -> Iterator[str]:
-    before = {name(text): text for text in section.requirements}
-    now = {name(text): text for text in wanted.requirements}
+    before, now = _by_name(section.requirements), _by_name(wanted.requirements)
     for each in sorted(before.keys() | now.keys()):
         if each not in before:
             yield f"{now[each]} is new"
@@ -127,6 +126,13 @@ def _changes(section: Wheels, wanted: Request) -> Iterator[str]:
             yield f"{before[each]} is no longer asked for"
         elif before[each] != now[each]:
             yield f"{now[each]} was {before[each]}"
+
+
+def _by_name(requirements: Sequence[str]) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for text in requirements:
+        found.setdefault(name(text), []).append(text)
+    return {each: " and ".join(sorted(texts)) for each, texts in found.items()}
 
 
 def _broken(section: Wheels, wanted: Request) -> Iterator[str]:

@@ -32,6 +32,7 @@ _UNREACHABLE = re.compile(
     r"error sending request|dns error|tcp connect|network (was|connectivity is) disabled"
     r"|timed out|50\d (Internal|Bad|Service|Gateway)"
 )
+_CONFIGURATION = "uv.toml"
 _FORBIDDEN = re.compile(r"40[13] (Unauthorized|Forbidden)|lack of valid authentication")
 
 
@@ -95,20 +96,23 @@ def failure(wanted: Request, reason: str) -> YardarmError:
         return VerificationFailed(
             "a wheel is not the one that was locked", where=where, hint=_tidy(reason)
         )
+    if _CONFIGURATION in reason:
+        return InvalidInput("uv's configuration is not valid", hint=_tidy(reason))
     if _FORBIDDEN.search(reason):
         return InvalidInput("the index lets nobody in as uv is configured", hint=_tidy(reason))
     if _UNREACHABLE.search(reason):
         return Unreachable("the index of Python packages can't be reached", hint=_tidy(reason))
     named = [text for text in wanted.requirements if name(text) in reason.lower()]
     asked = ", ".join(named or wanted.requirements)
-    return Unsupported(f"no way onto the device for {asked}", where=where, hint=_tidy(reason))
+    hint = f"{_tidy(reason)}\n`yardarm wheels` says for each package why, and what would do"
+    return Unsupported(f"no way onto the device for {asked}", where=where, hint=hint)
 
 
 def _tidy(reason: str) -> str:
     """uv's words without the drawing around them, and without anybody's password."""
     lines = (
-        re.sub(r"^\W*((error|cause): )?", "", re.sub(r"://[^/\s@]*@", "://", line))
-        for line in reason.splitlines()
+        re.sub(r"^\W*((error|cause): )?", "", line)
+        for line in indexes.bare(reason).splitlines()
         if "constraints.txt" not in line
     )
     return "\n".join([line for line in lines if line][-8:])

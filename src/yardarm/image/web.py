@@ -18,6 +18,7 @@ from yardarm.errors import InvalidInput, Unreachable, VerificationFailed
 from yardarm.image.indexes import Index
 
 _TIMEOUT = urllib3.Timeout(connect=10.0, read=60.0)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PIECE = 64 << 10
 _LARGEST_PAGE = 256 << 20
 
@@ -32,9 +33,12 @@ class Web:
     def __init__(self, indexes: Sequence[Index] = ()) -> None:
         self._indexes = indexes
         trust = ssl.create_default_context()
-        proxy = urllib.request.getproxies().get("https")
         self._direct = urllib3.PoolManager(ssl_context=trust, maxsize=8)
-        self._pool = urllib3.ProxyManager(proxy, ssl_context=trust) if proxy else self._direct
+        self._proxied = {
+            scheme: urllib3.ProxyManager(proxy, ssl_context=trust)
+            for scheme, proxy in urllib.request.getproxies().items()
+            if scheme in ("http", "https")
+        }
 
     def get(self, url: str, accept: str = "*/*") -> tuple[bytes, str] | None:
         """A page and its media type; None: there is none.
@@ -77,11 +81,9 @@ class Web:
     def _request(
         self, method: str, url: str, headers: Mapping[str, str]
     ) -> urllib3.BaseHTTPResponse:
-        bypass = urllib.request.proxy_bypass(urlsplit(url).netloc)
-        pool = self._direct if bypass else self._pool
         sent = {"User-Agent": "yardarm", **headers, **self._credentials(url)}
         try:
-            answer = pool.request(
+            answer = self._pool(url).request(
                 method,
                 url,
                 headers=sent,
@@ -107,6 +109,12 @@ class Web:
         if answer.status >= 400 and answer.status not in (404, 410):
             raise Unreachable(f"the index fails: HTTP {answer.status}", where=urlsplit(url).path)
         return answer
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        if parts.hostname in _LOOPBACK or urllib.request.proxy_bypass(parts.netloc):
+            return self._direct
+        return self._proxied.get(parts.scheme, self._direct)
 
     def _credentials(self, url: str) -> Mapping[str, str]:
         """Those of the index on the same host; files often lie beside it."""

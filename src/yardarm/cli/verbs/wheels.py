@@ -83,8 +83,14 @@ def _text(report: Report) -> str:
     others = [each for each in report.findings if _for_another(each)]
     told = [line for each in report.findings if each not in others for line in _told(each)]
     lines = [*told, *_spared(others), *_verdict(report)]
-    wrapped = (textwrap.fill(each, WIDTH, subsequent_indent="    ") for each in lines)
-    return "\n".join([table.rstrip(), "", *wrapped]) + "\n"
+    return "\n".join([table.rstrip(), "", *map(_wrapped, lines)]) + "\n"
+
+
+def _wrapped(line: str) -> str:
+    """Names stay whole, so that they can be searched for."""
+    return textwrap.fill(
+        *(line, WIDTH), subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+    )
 
 
 def _row(found: Finding) -> list[str]:

@@ -52,7 +52,7 @@ def examine(
         try:
             pinned = resolve(wanted, sink)
         except Unsupported as error:
-            conflict = error.hint
+            conflict = error.hint.rpartition("\n")[0]
     with step(sink, "image/doctor", "ask what indexes have") as progress:
         asked = asking or Asking(wanted, indexes.configured())
         by_name = {str(canonicalize_name(each.name)): each for each in pinned or ()}

@@ -64,10 +64,7 @@ def routes(
     return (
         *_of_base(package.name, base),
         *_version(package, usable),
-        *(
-            f"{name} {version} does its work"
-            for name, version in instead.items()
-        ),
+        *(f"{name} {version} does its work" for name, version in instead.items()),
         *_building(package.name, reason, usable, wanted),
     )
 
