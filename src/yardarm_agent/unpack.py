@@ -1,10 +1,13 @@
-"""Image layers (uncompressed tar) unpacked into one root, never outside of it."""
+"""Image layers (tar, those of foreign bases also gzipped) unpacked into one root, never outside
+of it."""
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import tarfile
+import zlib
 from typing import Callable, Iterable, List
 
 from yardarm_wire.problems import NotVerified
@@ -30,12 +33,12 @@ def unpack(layers: Iterable[str], root: str, advance: Advance) -> None:
     for layer in layers:
         try:
             _layer(layer, root, advance)
-        except tarfile.TarError as error:
+        except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise NotVerified("a layer is no whole tar: %s" % error, layer) from None
 
 
 def _layer(layer: str, root: str, advance: Advance) -> None:
-    with tarfile.open(layer, "r:") as archive:
+    with tarfile.open(layer, "r:*") as archive:
         for member in archive:
             _place(archive, member, root)
             advance(member.size)

@@ -13,6 +13,9 @@ from yardarm.digest import Digest
 from yardarm.errors import InvalidInput
 from yardarm.image import Spec, application
 from yardarm.image.config import config
+from yardarm.image.foundation import Foundation
+from yardarm.lockfile import Lock
+from yardarm.profiles import Profile
 from yardarm.store import Store
 
 FILE = """
@@ -135,13 +138,15 @@ def test_sources_are_checked(app: Path, source: str, says: str) -> None:
         spec(app.parent, source)
 
 
-def test_both_import_and_the_runtime_comes_first(app: Path) -> None:
-    said = config((), spec(app.parent, '["app"]'), {})["config"]
+def test_both_import_and_the_runtime_comes_first(app: Path, pi5: Profile) -> None:
+    said = config((), spec(app.parent, '["app"]'), {}, Foundation((), Lock(), pi5))["config"]
     assert "PYTHONPATH=/opt/yardarm/lib:/opt/yardarm/app" in said["Env"]
     assert said["WorkingDir"] == "/opt/yardarm/app"
 
 
-def test_the_command_is_the_entry() -> None:
+def test_the_command_is_the_entry(pi5: Profile) -> None:
     command = ("python3", "-m", "app")
-    said = config((), Spec(command=command, arguments=()), {})["config"]
+    said = config((), Spec(command=command, arguments=()), {}, Foundation((), Lock(), pi5))[
+        "config"
+    ]
     assert (said["Entrypoint"], said["Cmd"]) == (list(command), [])

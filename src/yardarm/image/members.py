@@ -30,11 +30,11 @@ _EXTENDED = (
 )
 
 
-class _Header(tarfile.TarInfo):
+class Header(tarfile.TarInfo):
     """Refuses headers that would be read into memory whole."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Header:
         found = super().frombuf(buf, encoding, errors)
         if found.type in _EXTENDED and found.size > _HEADER:
             raise _Harmful(f"a header of {found.size} bytes", found.name)
@@ -84,22 +84,32 @@ def members(
         VerificationFailed: damaged, or not what `expected` says.
         Unsupported: a compression that devices can't unpack.
     """
-    try:
-        with _opened(file, media_type, name) as stream:
-            counted = _Counted(stream)
-            with tarfile.open(
-                fileobj=cast("Any", counted), mode="r|", tarinfo=_Header, bufsize=1 << 18
-            ) as archive:
-                for member in archive:
-                    check(member)
-                    yield member, archive.extractfile(member) if member.isfile() else None
-            found = counted.digest()
-    except _Harmful as error:
-        raise _refused(error, name) from None
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise VerificationFailed(f"a layer is damaged: {error}", where=name) from None
+    with refusing(name), _opened(file, media_type, name) as stream:
+        counted = _Counted(stream)
+        with tarfile.open(
+            fileobj=cast("Any", counted), mode="r|", tarinfo=Header, bufsize=1 << 18
+        ) as archive:
+            for member in archive:
+                check(member)
+                yield member, archive.extractfile(member) if member.isfile() else None
+        found = counted.digest()
     if found != expected:
         raise VerificationFailed("a layer is not what its config says", where=f"{name}: {expected}")
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """What tarfile and `check` raise inside, as errors that name the base and the member."""
+    try:
+        yield
+    except _Harmful as error:
+        raise InvalidInput(
+            f"the base has {error.what}",
+            where=f"{name}: {error.member!r}" if error.member else name,
+            hint="no image needs that: take the base from who made it, or make it anew",
+        ) from None
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise VerificationFailed(f"the base is damaged: {error}", where=name) from None
 
 
 def check(member: tarfile.TarInfo) -> None:
@@ -123,14 +133,6 @@ def _leaves(folder: str, target: str) -> bool:
     if target.startswith("/"):
         return False
     return posixpath.normpath(posixpath.join(folder, target)).split("/")[0] == ".."
-
-
-def _refused(error: _Harmful, name: str) -> InvalidInput:
-    return InvalidInput(
-        f"the base has {error.what}",
-        where=f"{name}: {error.member!r}" if error.member else name,
-        hint="no image needs that: take the base from who made it, or make it anew",
-    )
 
 
 @contextmanager

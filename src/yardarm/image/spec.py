@@ -49,6 +49,8 @@ class Spec:
         keep: globs of paths in the image that the diet would leave out.
         command: what the image runs, as a list; (): Yardarm's runtime.
         arguments: what the runtime is told where a container is given no arguments.
+        root: the folder that paths in `base` are relative to.
+        jetpack: of a Jetson; default: the newest on the profile's system.
     """
 
     requirements: tuple[str, ...] = ()
@@ -59,6 +61,8 @@ class Spec:
     keep: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     arguments: tuple[str, ...] = served()
+    root: Path = Path()
+    jetpack: str | None = None
 
     @staticmethod
     def of(project: Project) -> Spec:
@@ -73,11 +77,13 @@ class Spec:
             requirements=wanted.requirements,
             constraints=wanted.constraints,
             packages=wanted.packages,
-            base=_located(wanted.base, project),
+            base=wanted.base,
             source=_sources(project),
             keep=wanted.keep,
             command=project.run.command,
             arguments=_arguments(project.run),
+            root=project.root,
+            jetpack=project.tensorrt.jetpack,
         )
 
 
@@ -85,14 +91,6 @@ def _arguments(run: RunSection) -> tuple[str, ...]:
     if run.command:
         return ()
     return served(run.port, run.threads) if run.mode == "serve" else batched(run.threads)
-
-
-def _located(base: str | None, project: Project) -> str | None:
-    """The base, with a path on this machine made absolute."""
-    kind, colon, rest = (base or "").partition(":")
-    if kind in ("oci", "archive") and colon:
-        return f"{kind}:{project.path(rest)}"
-    return base
 
 
 def _sources(project: Project) -> tuple[Path, ...]:
