@@ -79,15 +79,13 @@ def test_an_index_lists_it(
     assert listed[0]["platform"] == {"architecture": "arm64", "os": "linux", "variant": "v8"}
 
 
-def test_what_can_go_wrong_is_said(
-    cli, composed: Image, shared_store: Store, project: Path
-) -> None:
-    environment = {"YARDARM_STORE": str(shared_store.root)}
+def test_what_can_go_wrong_is_said_before_any_work(cli, project: Path) -> None:
     down = f"127.0.0.1:{registry_rig.free_port()}"
 
-    gone = cli(*pushing(project, f"{down}/app:1", "--json"), env=environment, code=6)
-    wrong = cli(*pushing(project, "Not A Name"), env=environment, code=3)
+    gone = cli(*pushing(project, f"{down}/app:1", "--json"), code=6)
+    wrong = cli(*pushing(project, "Not A Name"), code=3)
 
     assert gone.json["error"]["where"] == down
     assert "not a name of an image" in wrong.stderr
+    assert not (project / ".yardarm" / "store").exists()
     assert "Traceback" not in gone.stderr + wrong.stderr

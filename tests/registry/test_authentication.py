@@ -55,6 +55,17 @@ def test_a_wrong_password_does_not(guarded: str, store: Store, log_in: LogIn) ->
     assert "wrong" not in str(caught.value)
 
 
+def test_a_greeting_tells_who_is_let_in(guarded: str, address: str, log_in: LogIn) -> None:
+    registry.expect_welcome(Reference.parse(f"{address}/app:1"))
+    with pytest.raises(InvalidInput, match="who we are"):
+        registry.expect_welcome(Reference.parse(f"{guarded}/app:1"))
+    log_in(guarded, USER, "wrong")
+    with pytest.raises(InvalidInput, match="refuses the credentials"):
+        registry.expect_welcome(Reference.parse(f"{guarded}/app:1"))
+    log_in(guarded, USER, PASSWORD)
+    registry.expect_welcome(Reference.parse(f"{guarded}/app:1"))
+
+
 def test_none_does_not(guarded: str, store: Store) -> None:
     with pytest.raises(InvalidInput, match="wants to know who we are") as caught:
         registry.push(image(store, 32), store, Reference.parse(f"{guarded}/app:1"))

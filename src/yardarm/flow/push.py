@@ -53,6 +53,7 @@ def push_project(
     """
     name = registry.taggable(Reference.parse(reference))
     with workspace(where, profile, "yardarm image push") as opened:
+        registry.expect_welcome(name, sink, plain_http=plain_http)
         composed = compose(opened, sink)
         out = packed(composed.image, opened.store, sink)
         notes = describe(out, composed.made, opened, sink)

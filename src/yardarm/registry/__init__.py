@@ -9,7 +9,7 @@ referrers(subject, reference)          what is attached to one
 """
 
 from yardarm.registry.pull import Pulled, pull, resolve
-from yardarm.registry.push import Pushed, push, taggable
+from yardarm.registry.push import Pushed, expect_welcome, push, taggable
 from yardarm.registry.reference import Reference
 from yardarm.registry.referrers import attach, referrers
 
@@ -18,6 +18,7 @@ __all__ = [
     "Pushed",
     "Reference",
     "attach",
+    "expect_welcome",
     "pull",
     "push",
     "referrers",

@@ -64,6 +64,11 @@ class Client:
     def path(self, rest: str) -> str:
         return f"/v2/{self.repository}/{rest}"
 
+    def greet(self) -> None:
+        """See that the registry answers and knows us. Raises as `manifest` does."""
+        with self._get("/v2/", {}) as answer:
+            self.expect(answer, (200, 404), str(self.reference))
+
     def manifest(self, name: str) -> Manifest:
         """The manifest or index under a tag or digest.
 

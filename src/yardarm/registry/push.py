@@ -81,6 +81,18 @@ def taggable(reference: Reference) -> Reference:
     return reference
 
 
+def expect_welcome(reference: Reference, sink: Sink = silent, *, plain_http: bool = False) -> None:
+    """See that the registry answers and takes our credentials, before there is work in vain.
+
+    Raises:
+        InvalidInput: credentials are missing or refused.
+        Unreachable: the registry is down or fails.
+        VerificationFailed: its certificate is not trusted.
+    """
+    with Client(reference, sink, plain_http=plain_http, writing=True) as client:
+        client.greet()
+
+
 def send_blobs(
     client: Client, blobs: Sequence[Descriptor], store: Store, progress: Step
 ) -> Counter[Way]:
