@@ -23,7 +23,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from yardarm import digest
 from yardarm.digest import Digest
@@ -146,8 +147,16 @@ class _Pinned(_Table):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+def _requirement(text: str) -> str:
+    try:
+        Requirement(text)
+    except InvalidRequirement:
+        raise ValueError(f"not a requirement: {text!r}") from None
+    return text
+
+
 class _Wheels(_Table):
-    requirements: list[str]
+    requirements: list[Annotated[str, AfterValidator(_requirement)]]
     pinned: list[_Pinned]
 
     def wheels(self) -> Wheels:

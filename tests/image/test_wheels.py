@@ -15,7 +15,7 @@ import pytest
 from wheel_index import ANY, X86, wheel
 from yardarm import profiles
 from yardarm.errors import InvalidInput, Unreachable, Unsupported, VerificationFailed
-from yardarm.image import wheels
+from yardarm.image import resolving, wheels
 from yardarm.image.requirements import ALWAYS, Excluded, Request, locked, request
 from yardarm.image.resolving import resolve
 from yardarm.lockfile import Lock, Pinned, Wheels
@@ -102,6 +102,39 @@ def test_pins_are_names_versions_and_hashes(index: Path) -> None:
 
     assert needy == Pinned("needy2", "1.0", file.name, hashlib.sha256(data).hexdigest(), len(data))
     assert tiny.name == "tiny"
+
+
+PAIRS = [
+    ("cp311-cp311-manylinux_2_17_aarch64", "py3-none-any"),
+    ("cp311-cp311-manylinux_2_28_aarch64", "cp311-cp311-manylinux_2_17_aarch64"),
+    ("cp311-cp311-manylinux2014_aarch64", "cp36-abi3-manylinux_2_34_aarch64"),
+    ("cp36-abi3-manylinux_2_17_aarch64", "py3-none-manylinux_2_36_aarch64"),
+    ("cp39-abi3-manylinux_2_17_aarch64", "cp36-abi3-manylinux_2_36_aarch64"),
+    ("py311-none-any", "py3-none-any"),
+    ("py3-none-manylinux_2_17_aarch64", "py311-none-any"),
+    ("cp311-none-any", "py3-none-manylinux_2_17_aarch64"),
+    ("cp311-cp311-linux_aarch64", "cp311-abi3-manylinux_2_17_aarch64"),
+]
+
+
+def test_the_wheel_that_is_pinned_is_the_one_that_uv_takes(index: Path, tmp_path: Path) -> None:
+    """Without hashes uv chooses by itself: an index without them would fail otherwise."""
+    for number, pair in enumerate(PAIRS):
+        for tag in pair:
+            wheel(index, f"pair{number}", tag)
+    wanted = asked(*(f"pair{number}" for number in range(len(PAIRS))))
+    pinned = resolve(wanted)
+    lines = [f"{each.name}=={each.version}\n" for each in pinned]
+    (tmp_path / "requirements.txt").write_text("".join(lines))
+    argv = [each for each in wheels.command(wanted) if each != "--require-hashes"]
+
+    resolving.run(argv, tmp_path, wanted)
+
+    taken = [info.read_text() for info in sorted((tmp_path / "lib").glob("*.dist-info/WHEEL"))]
+    assert [
+        f"Tag: {each.file.split('-', 2)[2][:-4]}" in text
+        for each, text in zip(pinned, taken, strict=True)
+    ] == [True] * len(PAIRS)
 
 
 def test_newer_versions_change_nothing_that_is_pinned(index: Path, tmp_path: Path) -> None:

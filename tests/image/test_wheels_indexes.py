@@ -218,6 +218,16 @@ def test_credentials_go_to_their_own_index_only(folder: Path) -> None:
     assert other.shown == ["", ""]
 
 
+def test_a_page_of_links_that_is_down(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(folder) as index:
+        pass
+    monkeypatch.setenv("UV_FIND_LINKS", f"{index.url}/links")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+    with pytest.raises(Unreachable):
+        indexes.configured()
+
+
 def test_an_index_that_is_down(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(folder) as index:
         pass

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wheel_index import ANY, Served, sdist, served, wheel
+from wheel_index import ANY, X86, Served, sdist, served, wheel
 from yardarm import lockfile
 from yardarm.errors import InvalidInput
 from yardarm.flow import image as flow_image
@@ -75,6 +75,23 @@ def test_known_bad_versions_are_passed_over_and_told(index: Served, tmp_path: Pa
     assert (runtime["version"], runtime["newest"], runtime["usable"]) == ("1.0", "1.21.0", "1.0")
     (why,) = runtime["reasons"]
     assert why["kind"] == "excluded" and "1.21.0 is known bad on this device" in why["text"]
+
+
+def test_a_jetson_is_told_its_own_routes(index: Served, tmp_path: Path) -> None:
+    for name, pinned in (("numpy", "1.26.4"), ("onnxruntime", "1.23.2")):
+        wheel(index.folder, name, version=pinned)
+    wheel(index.folder, "onnxruntime_gpu", X86)
+    place = write(tmp_path / "angle", '["onnxruntime-gpu"]')
+
+    found = flow.examine(place, "jetson-orin-nano-8gb")
+
+    assert found.target == "cp310-aarch64-manylinux_2_35"
+    (failed,) = (each for each in found.findings if each.version is None)
+    assert [why.kind for why in failed.reasons] == ["variant", "architecture"]
+    cpu, tensorrt, instead = failed.routes
+    assert "onnxruntime==1.23.2" in cpu and "jetpack-6.Containerfile" in cpu
+    assert tensorrt.startswith("TensorRT 10.3 of the base nvidia/")
+    assert instead == "onnxruntime 1.23.2 does its work"
 
 
 def test_all_that_fails_is_told_at_once(cli, index: Served, tmp_path: Path) -> None:

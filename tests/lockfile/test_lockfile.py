@@ -85,6 +85,7 @@ def test_no_file_is_an_empty_lock(tmp_path: Path) -> None:
         ("size = 9, ", "", f"wheels.{TARGET}.pinned.0.size: Field required"),
         ("aaaa", "AAAA", f"wheels.{TARGET}.pinned.0.sha256: "),
         ('file = "numpy', 'file = "../numpy', f"wheels.{TARGET}.pinned.0.file: "),
+        ('  "numpy",', '  "-e .",', f"wheels.{TARGET}.requirements.0: "),
         ('name = "numpy', 'name = "--numpy', f"wheels.{TARGET}.pinned.0.name: "),
     ],
 )

@@ -22,7 +22,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import uv
 
 from yardarm import process
-from yardarm.errors import InvalidInput
+from yardarm.errors import InvalidInput, Unreachable
 
 Environment = Mapping[str, str]
 
@@ -50,6 +50,7 @@ def configured() -> tuple[Index, ...]:
 
     Raises:
         InvalidInput: uv's configuration is not valid.
+        Unreachable: a page of `find-links` can't be reached.
     """
     printed = _printed(environment())
     options = [line.split(" ", 1) for line in printed.splitlines() if line.startswith("--")]
@@ -72,11 +73,12 @@ def _printed(more: Environment, *options: str) -> str:
         *("--emit-index-url", "--emit-find-links", "--no-header", "-"),
     ]
     done = process.run(argv, cwd=Path(os.sep), env=more, check=False)
-    if done.code != 0:
-        raise InvalidInput(
-            "uv's configuration is not valid", hint=bare(done.stderr.decode(errors="replace"))
-        )
-    return done.text
+    if done.code == 0:
+        return done.text
+    reason = bare(done.stderr.decode(errors="replace"))
+    if "Failed to fetch" in reason:
+        raise Unreachable("a page that uv is to find wheels on can't be reached", hint=reason)
+    raise InvalidInput("uv's configuration is not valid", hint=reason)
 
 
 def bare(text: str) -> str:
