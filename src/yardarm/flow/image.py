@@ -14,6 +14,7 @@ from yardarm.flow.target import check_file
 from yardarm.flow.workspace import Workspace, workspace
 from yardarm.image import Layer, Layers, Spec
 from yardarm.image.attachments import SBOM, SIGNATURE, Attachment, attach, read
+from yardarm.image.duplicates import Duplicate, duplicates
 from yardarm.image.packing import packed
 from yardarm.image.provenance import Origin
 
@@ -26,6 +27,7 @@ class Composed:
     reference: str
     made: Layers
     attachments: tuple[Attachment, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -76,7 +78,8 @@ def image(
         notes = describe(composed.image, composed.made, opened, sink)
         if output:
             _save(composed, opened, output, sink)
-    return replace(composed, attachments=notes)
+        twice = duplicates(composed.layers, opened.store)
+    return replace(composed, attachments=notes, duplicates=twice)
 
 
 def _save(composed: Composed, opened: Workspace, output: Path, sink: Sink) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from yardarm.flow.image import Composed
 
 
+SHOWN = 8
+"""Packages, and kinds of files, that people are shown; --json has all."""
+
+
 def register(app: typer.Typer) -> None:
     group = typer.Typer(invoke_without_command=True)
     group.callback()(image)
@@ -58,11 +62,18 @@ def _body(composed: Composed) -> dict[str, Any]:
                 "digest": layer.blob.digest,
                 "size_bytes": layer.blob.size,
                 "cached": layer.cached,
+                "packages_bytes": dict(layer.weights),
+                "left_out_bytes": dict(layer.left_out),
+                "warnings": list(layer.warnings),
             }
             for layer in composed.layers
         ],
         "attachments": [
             {"type": note.kind, "digest": note.manifest.digest} for note in composed.attachments
+        ],
+        "duplicates": [
+            {"paths": list(each.paths), "layers": list(each.layers), "size_bytes": each.size}
+            for each in composed.duplicates
         ],
         "contents": dict(found.contents),
     }
@@ -79,6 +90,8 @@ def _text(composed: Composed) -> str:
             "",
             console.table(["layer", "size", "cached", "digest"], _layers(composed)),
             console.table(["contents", "version", "layer"], _contents(composed)),
+            console.table(["largest", "size", "layer"], _largest(composed)),
+            *_diet(composed),
         ]
     )
 
@@ -101,6 +114,27 @@ def _contents(composed: Composed) -> list[list[str]]:
         [name, version, layer.name]
         for layer in reversed(composed.layers)
         for name, version in sorted(layer.contents.items())
+    ]
+
+
+def _largest(composed: Composed) -> list[list[str]]:
+    weighed = [
+        (size, name, layer.name)
+        for layer in composed.layers
+        for name, size in layer.weights.items()
+    ]
+    return [[name, _mb(size), layer] for size, name, layer in sorted(weighed, reverse=True)[:SHOWN]]
+
+
+def _diet(composed: Composed) -> list[str]:
+    """What stayed out, and what is there twice, the largest first."""
+    out = [(size, what) for layer in composed.layers for what, size in layer.left_out.items()]
+    named = ", ".join(f"{what} {_mb(size)}" for size, what in sorted(out, reverse=True)[:SHOWN])
+    total = sum(size for size, _ in out)
+    lines = [f"left out  {_mb(total)} ([image] keep takes them in): {named}"] if out else []
+    return lines + [
+        f"twice     {_mb(each.size)} in {' and '.join(each.layers)}: {' = '.join(each.paths)}"
+        for each in composed.duplicates[:SHOWN]
     ]
 
 
