@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,13 @@ def test_an_unknown_jetpack_is_told_with_those_that_are_known(small: Any, cli: A
     assert "6.1 to 6.2.2" in done.stderr
 
 
+def test_wrong_shapes_are_told_before_the_search(small: Any, cli: Any) -> None:
+    folder = small(extra='[tensorrt]\nmax_shapes = { "x:0" = [16, 3, 12, 13] }\n')
+    done = cli("compile", *ORIN, cwd=folder, code=3)
+    assert "shapes of 'x:0' don't fit it" in done.stderr
+    assert "calibrate" not in done.stderr
+
+
 def project(folder: Path, model: ModelProto, x: np.ndarray, label: np.ndarray, extra: str) -> Path:
     folder.mkdir(exist_ok=True)
     onnx.save(model, folder / "model.onnx")
@@ -119,6 +127,9 @@ def test_what_overflows_float16_over_the_data_stays_float32(tmp_path: Path, cli:
     found = forms(bundle)
     assert (found["square"], found["mean"]) == ("fp32", "fp32")
     assert "fp16" in found.values()
+    counted = Counter(found.values())
+    said = cli("compile", *ORIN, cwd=folder).stdout
+    assert f"nodes  {counted['fp16']} fp16, {counted['fp32']} fp32" in said
     old = project(folder, squares(), x, label.astype(np.int64), '[tensorrt]\njetpack = "6.0"\n')
     told = manifest(old, cli)
     exact = {told["names"]["nodes"][name] for name in told["tensorrt"]["float32"]}

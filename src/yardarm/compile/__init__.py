@@ -2,13 +2,14 @@
 
 from yardarm.compile.bundle import export
 from yardarm.compile.explaining.explanation import Explanation, explain
-from yardarm.compile.pipeline import Compiled, compile_bundle, compiled
+from yardarm.compile.pipeline import Compiled, check_timed, compile_bundle, compiled
 from yardarm.compile.session import Engine, joined
 
 __all__ = [
     "Compiled",
     "Engine",
     "Explanation",
+    "check_timed",
     "compile_bundle",
     "compiled",
     "explain",

@@ -61,13 +61,14 @@ class Compiler:
         if target.runs_tensorrt(self.profile):
             target.require(original, self.project, self.profile)
         prepared = self._prepared(original)
+        typed = target.runs_tensorrt(self.profile)
+        shapes = self._shapes(original) if typed else {}  # wrong ones are told before the search
         scorer = self._scorer(original)
         observed = self._observed(prepared)
         subject = self._subject(prepared, observed)
         found = search(subject, scorer, self.project.budget, self.sink, probe=self.probe)
         with step(self.sink, "verify", "verify the written file") as running:
             file = onnx.load_from_string(found.chosen.data)
-            shapes = self._shapes(original) if found.chosen.plan.tensorrt else {}
             part_axes(file, shapes)
             if found.chosen.plan.tensorrt:
                 target.ask(file, self.project, self.profile, shapes, running)

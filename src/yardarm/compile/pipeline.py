@@ -68,12 +68,8 @@ def compiled(
         VerificationFailed: the model doesn't survive a step; which one is said.
     """
     profile = for_target(project, profile)
-    if probe and runs_tensorrt(profile):
-        raise Unsupported(
-            "mixes for TensorRT can't be timed on a device yet",
-            where=probe.name,
-            hint="leave --on out; `yardarm bench` times what was deployed",
-        )
+    if probe:
+        check_timed(profile, probe.name)
     sources = _sources(project, profile, sink)
     key = of_json(_inputs(project, profile, sources.digests, probe))
     known, latency_ms = _recorded(store, key)
@@ -89,6 +85,16 @@ def compiled(
     budget.check(budget.verdict_of(bundle.manifest))
     bundles.name(store, bundle, f"bundle/{project.name}/{profile.name}")
     return Compiled(bundle, known is not None, latency_ms)
+
+
+def check_timed(profile: Profile, host: str) -> None:
+    """Raises Unsupported where candidates for a profile can't be timed on a device."""
+    if runs_tensorrt(profile):
+        raise Unsupported(
+            "mixes for TensorRT can't be timed on a device yet",
+            where=host,
+            hint="leave --on out; `yardarm bench` times what was deployed",
+        )
 
 
 def _sources(project: Project, profile: Profile, sink: Sink) -> Sources:

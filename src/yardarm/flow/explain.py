@@ -62,11 +62,10 @@ def explain_on(
     """
     if output:
         check_target(output)
-    with (
-        at_work(where, host, sink, profile=profile, purpose="yardarm compile") as (device, work),
-        probing(device, work, sink) as probe,
-    ):
-        return explained(work, sink, output=output, probe=probe, memory_limit=memory_limit)
+    with at_work(where, host, sink, profile=profile, purpose="yardarm compile") as (device, work):
+        stage.check_timed(work.profile, host)  # before anything is deployed for it
+        with probing(device, work, sink) as probe:
+            return explained(work, sink, output=output, probe=probe, memory_limit=memory_limit)
 
 
 def explained(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -171,7 +172,7 @@ def _text(made: Compiled, output: Path | None, *, emulated: bool = False) -> str
         f"over {accuracy['after']['samples']:,} samples",
         *_measured(manifest),
         "",
-        *_mix(manifest["search"]),
+        *_mix(manifest),
         *_times(made.latency_ms, emulated),
         "",
         f"bundle {made.bundle.digest}",
@@ -188,13 +189,17 @@ def _measured(manifest: Mapping[str, Any]) -> list[str]:
     return [*textwrap.wrap(text, 80), built]
 
 
-def _mix(search: dict[str, Any]) -> list[str]:
+def _mix(manifest: Mapping[str, Any]) -> list[str]:
     """What the search chose, and what it had to choose from."""
+    search = manifest["search"]
     tried = search["candidates"]
     chosen = next(each for each in tried if each["name"] == search["chosen"])
-    counts = [f"{count} {form}" for form, count in chosen["forms"].items() if count]
+    forms = chosen["forms"]
+    if "tensorrt" in manifest:  # of all nodes: what float16 can't hold was never a choice
+        forms = Counter(node["precision"] for node in manifest["nodes"])
+    counts = [f"{count} {form}" for form, count in sorted(forms.items()) if count]
     mixes = "1 mix" if len(tried) == 1 else f"{len(tried)} mixes"
-    lines = [f"nodes  {', '.join(counts)}"] if counts else []
+    lines = textwrap.wrap(f"nodes  {', '.join(counts)}", 80) if counts else []
     return [*lines, f"search {mixes} scored, chosen: {chosen['name']}"]
 
 
