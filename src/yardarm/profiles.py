@@ -248,7 +248,9 @@ def _file(name: str, beside: Path | None) -> Path:
         file = folder / f"{name}.toml"
         if file.is_file():
             return file
-    near = difflib.get_close_matches(name, names(beside), n=3, cutoff=0.4)
+    known = names(beside)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    near = near or [each for each in known if name and name.lower() in each][:3]
     hint = f"did you mean {', '.join(near)}?" if near else "`yardarm profiles` lists them"
     raise InvalidInput("there is no such device profile", where=name, hint=hint)
 

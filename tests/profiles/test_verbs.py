@@ -59,6 +59,10 @@ def test_profiles_show_counts_those_beside_the_project(cli: Cli, tmp_path: Path)
     assert "cpu.speed: unknown key" in cli("profiles", "show", "mine", code=3).stderr
 
 
+def test_a_part_of_a_name_is_enough_for_a_hint(cli: Cli) -> None:
+    assert "jetson-orin-nano-4gb?" in cli("profiles", "show", "orin", code=3).stderr
+
+
 def test_profiles_show_of_an_unsupported_device(cli: Cli) -> None:
     error = cli("profiles", "show", "jetson-nano", "--json", code=10).json["error"]
     assert "JetPack 4" in error["what"]

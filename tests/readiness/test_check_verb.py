@@ -69,12 +69,17 @@ def test_as_json_with_the_oracle(file: Any, cli: Any) -> None:
         (["--jetpack", "6.2", "--profile", ORIN], 2, "[tensorrt]"),
         (["model.onnx", "--check", "--profile", ORIN, "--output", "out"], 2, "makes nothing"),
         (["nothing.onnx", "--profile", ORIN, "--check"], 3, "nothing.onnx"),
+        ([".", "--profile", ORIN, "--check"], 3, "that is a folder"),
+        (["--profile", ORIN, "--check"], 3, "MODEL.onnx --check"),
+        (["unsorted.onnx", "--profile", ORIN, "--check"], 3, "is not output of any previous"),
         (["junk.onnx", "--profile", ORIN, "--check"], 3, "junk.onnx"),
     ],
 )
 def test_wrong_use(file: Any, cli: Any, arguments: list[str], code: int, word: str) -> None:
     folder = file(one("Relu")).parent
     (folder / "junk.onnx").write_bytes(b"\x00 junk")
+    made = model([node("Relu", ["q"], ["y"])], [value("x", [4, 4])], [value("y", [4, 4])])
+    onnx.save(made, folder / "unsorted.onnx")
     ran = cli("compile", *arguments, cwd=folder, code=code)
     assert word in ran.stderr
     assert "Traceback" not in ran.stderr

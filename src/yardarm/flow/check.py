@@ -32,7 +32,7 @@ def check_project(
         InvalidInput: project, profile, model or JetPack not valid.
         Unsupported: torch can't export the module.
     """
-    opened = project.load(where)
+    opened = _opened(where)
     chosen = profiles.load(_named(profile), opened.root)
     wanted = jetpack or opened.tensorrt.jetpack
     with step(sink, "import", "import the model"):
@@ -109,6 +109,16 @@ def _shapes(opened: Project, model: ModelProto) -> Shapes | None:
     except InvalidInput:
         return None
     return optimisation_profiles(opened.tensorrt, inputs, sets)
+
+
+def _opened(where: Path) -> Project:
+    if not where.exists() or (where.is_dir() and not (where / project.FILE).is_file()):
+        raise InvalidInput(
+            "there is no project file",
+            where=str(where / project.FILE),
+            hint="a model alone is checked by yardarm compile MODEL.onnx --check",
+        )
+    return project.load(where)
 
 
 def _named(profile: str | None) -> str:

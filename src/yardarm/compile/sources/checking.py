@@ -11,14 +11,14 @@ from yardarm.compile.normalising import graphs
 
 
 def breach(model: ModelProto) -> str:
-    """Which rule of ONNX's checker the model breaks, in one line; empty where none.
+    """Which rule of ONNX's checker the model breaks, on one line; empty where none.
 
     Inputs and outputs without any shape are let pass: their rank is then not known.
     """
     try:
         onnx.checker.check_model(_shaped(model))
     except onnx.checker.ValidationError as error:
-        return str(error).strip().splitlines()[0][:300]
+        return " ".join(str(error).split())[:300]
     return ""
 
 

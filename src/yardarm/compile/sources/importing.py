@@ -21,7 +21,11 @@ def present(file: Path) -> Path:
     """Raises InvalidInput where there is no such file."""
     if not file.is_file():
         raise InvalidInput(
-            "there is no such model file", where=str(file), hint="set `source` under [model]"
+            "that is a folder, and no model file"
+            if file.is_dir()
+            else "there is no such model file",
+            where=str(file),
+            hint="a project names it as `source` under [model]",
         )
     return file
 
@@ -39,7 +43,9 @@ def load(file: Path, *, lenient: bool = False) -> ModelProto:
     """
     model = _read(present(file))
     if not model.graph.node:
-        raise InvalidInput("not an ONNX model: it has no graph", where=str(file))
+        raise InvalidInput(
+            "not an ONNX model: it has no graph", where=str(file), hint="export it again"
+        )
     if model.ByteSize() > LARGEST:
         raise Unsupported(f"models above {LARGEST / 1e9:.1f} GB can't be compiled", where=str(file))
     _check(model, file, lenient)
