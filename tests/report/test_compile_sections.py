@@ -196,6 +196,10 @@ def test_what_tensorrt_is_told_is_shown_and_what_was_measured_where(
     manifest["accuracy"]["measured"] = "with onnxruntime on the host"
     told = words(report.render_compile(manifest, made_statistics))
     assert "Measured with onnxruntime on the host." in told
+    assert "host, int8" in told
+    assert "host, compiled" in words(
+        report.render_compile(manifest | {"target": "tensorrt"}, made_statistics)
+    )
     assert "with TensorRT 8.5; no engine was built or run for these figures." in told
     assert "builder flags: fp16, int8; 2 layers stay in float32." in told
     assert "At most 512 MB" in told

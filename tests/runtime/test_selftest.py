@@ -69,6 +69,16 @@ def test_it_runs_from_a_zip_with_nothing_but_numpy(repository: Path, tmp_path: P
     assert [step["ok"] for step in report["steps"]] == [True, None, None, None]
 
 
+def test_where_nothing_runs_a_model_that_is_the_last_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise ImportError("no onnxruntime")
+
+    monkeypatch.setattr(selftest.detect, "onnxruntime", missing)
+    told: list[str] = []
+    assert selftest.run(Place(), told.append)["ok"] is False
+    assert told[-1] == "routes: none, nothing here can run a model"
+
+
 def test_a_wrong_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(model.TOLERANCE, "float16", 1e-9)
     told: list[str] = []

@@ -43,7 +43,8 @@ def run(place: Place, tell: Tell) -> Dict[str, Any]:
     verified["when"] = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     failed = [step["name"] for step in steps.all if step["ok"] is False]
     tell("routes: %s" % (", ".join(route.name for route in routes) or NONE))
-    tell("failed: %s" % ", ".join(failed) if failed else "nothing failed")
+    if failed or routes:
+        tell("failed: %s" % ", ".join(failed) if failed else "nothing failed")
     return {
         "schema": SCHEMA,
         "routes": [route.name for route in routes],

@@ -85,11 +85,11 @@ def _page(done: Tested) -> str:
         [MARKS.get(step["ok"], "?"), step["name"], f"{step['seconds']:.1f} s", step["detail"]]
         for step in done.report["steps"]
     ]
-    routes = ", ".join(done.report.get("routes", [])) or "none"
+    routes = ", ".join(done.report.get("routes", [])) or "none, nothing there can run a model"
     failed = [step["name"] for step in done.report["steps"] if step["ok"] is False]
     lines = [
         console.table(["", "step", "", "found"], rows),
         f"routes on {done.host}, inside {done.inside}: {routes}",
-        f"failed: {', '.join(failed)}" if failed else "nothing failed",
+        *([f"failed: {', '.join(failed)}"] if failed else ["nothing failed"] * done.report["ok"]),
     ]
     return "\n".join([*lines, EMULATED] if done.emulated else lines)

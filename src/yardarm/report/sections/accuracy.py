@@ -48,7 +48,10 @@ def lines(accuracy: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[Line
 
 
 def precision(manifest: Mapping[str, Any]) -> str:
-    """What the compiled model is called: int8 as soon as one node is."""
+    """What the compiled model is called: int8 as soon as one node is. For TensorRT, where most
+    of a mix is float16, just compiled."""
+    if manifest.get("target") == "tensorrt":
+        return "compiled"
     found = reading.mappings(manifest.get("nodes"))
     whole = any(nodes.in_int8(reading.text(node.get("precision"))) for node in found)
     return "int8" if whole else "compiled"
