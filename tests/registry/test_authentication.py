@@ -19,7 +19,7 @@ from registry_images import image
 from registry_rig import PASSWORD, USER
 from yardarm import registry
 from yardarm.digest import canonical_json
-from yardarm.errors import InvalidInput, Refused, VerificationFailed, YardarmError
+from yardarm.errors import InvalidInput, VerificationFailed, YardarmError
 from yardarm.registry import Reference
 from yardarm.registry.authentication import Challenge, challenges
 from yardarm.registry.credentials import Credentials, find
@@ -155,7 +155,7 @@ def test_a_password_does_not_travel_without_tls(seller: Fake, store: Store, log_
     offer = 'Bearer realm="http://tokens.example.com/x"'
     path = "GET /v2/app/manifests/1"
     seller.replies[path] = [Reply(401, headers={"WWW-Authenticate": offer})]
-    with pytest.raises(Refused, match="password could be read"):
+    with pytest.raises(VerificationFailed, match="password could be read"):
         pulled(seller, store)
 
 

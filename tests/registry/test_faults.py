@@ -17,7 +17,7 @@ from registry_rig import Relay, free_port
 from yardarm import registry
 from yardarm.artifacts import MEDIA_MANIFEST
 from yardarm.digest import canonical_json, of_bytes
-from yardarm.errors import InvalidInput, Refused, Unreachable, Unsupported, VerificationFailed
+from yardarm.errors import InvalidInput, Unreachable, Unsupported, VerificationFailed
 from yardarm.events import Advanced
 from yardarm.registry import Reference, transport, uploads
 from yardarm.registry.answers import reason, retry_after
@@ -270,10 +270,28 @@ def test_a_redirect_to_another_host_does_not_take_the_password(
         assert [asked.headers.get("Authorization") for asked in elsewhere.asked] == [None]
 
 
+def test_an_upload_to_another_host_does_not_take_the_password(
+    fake: Fake, store: Store, log_in: Callable[[str, str, str], None]
+) -> None:
+    made = image(store, 23)
+    with Fake() as elsewhere:
+        log_in(fake.address, "ann", "secret")
+        begun = Reply(202, headers={"Location": f"http://{elsewhere.address}/there"})
+        closed = Reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})
+        fake.replies["POST /v2/app/blobs/uploads/"] = [closed, begun]
+        elsewhere.replies["PUT /there"] = [Reply(201)]
+        fake.replies["PUT /v2/app/manifests/1"] = [Reply(201)]
+        registry.push(made, store, name(fake), plain_http=True)
+        assert all("Authorization" not in asked.headers for asked in elsewhere.asked)
+        bodies = {of_bytes(asked.body) for asked in elsewhere.asked}
+        assert bodies == {made.config.digest, made.layers[0].digest}
+        assert "Authorization" in fake.asked[-1].headers
+
+
 @pytest.mark.parametrize("target", ["http://example.com/x", "file:///etc/passwd", "ftp://a/b"])
 def test_a_redirect_out_of_tls_is_refused(target: str) -> None:
     way = transport.Transport("example.com", "example.com", ("https",))
-    with pytest.raises(Refused, match="without TLS"):
+    with pytest.raises(VerificationFailed, match="without TLS"):
         way._allowed(target)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
-from yardarm.errors import InvalidInput, Refused, YardarmError
+from yardarm.errors import InvalidInput, VerificationFailed, YardarmError
 from yardarm.registry.credentials import LOGIN, Credentials
 
 CLIENT = "yardarm"
@@ -77,12 +77,12 @@ class Authenticator:
         """What is known to open these rights, None before the first challenge."""
         return self._basic or self._answers.get(scopes)
 
-    def answer(self, header: str, scopes: Scopes, tried: str | None) -> str | None:
-        """The Authorization header that a challenge asks for; None: there is no other than `tried`.
+    def answer(self, header: str, scopes: Scopes, tried: str | None) -> str:
+        """The Authorization header that a challenge asks for, after `tried` was not taken.
 
         Raises:
             InvalidInput: credentials are needed or not accepted.
-            Refused: the token would be bought over a connection that others can read.
+            VerificationFailed: the token would be bought over a connection that others can read.
         """
         with self._lock:
             known = self.header(scopes)
@@ -91,7 +91,7 @@ class Authenticator:
             for offer in sorted(challenges(header), key=lambda offer: offer.scheme != "bearer"):
                 if offer.scheme == "bearer" and "realm" in offer.parameters:
                     self._answers[scopes] = "Bearer " + self._token(offer, scopes)
-                    return self._answers[scopes] if self._answers[scopes] != tried else None
+                    return self._answers[scopes]
                 if offer.scheme == "basic":
                     return self._with_password(tried)
         raise YardarmError(
@@ -100,7 +100,7 @@ class Authenticator:
             hint=header or "it sends no WWW-Authenticate header",
         )
 
-    def _with_password(self, tried: str | None) -> str | None:
+    def _with_password(self, tried: str | None) -> str:
         credentials = self._find(self._registry)
         if credentials is None or not credentials.username:
             raise wanted(self._registry)
@@ -114,7 +114,7 @@ class Authenticator:
         realm = offer.parameters["realm"]
         credentials = self._find(self._registry)
         if credentials and not _private(realm):
-            raise Refused(
+            raise VerificationFailed(
                 f"the registry sends us to {realm}, where a password could be read on the way",
                 where=self._registry,
                 hint="its token service needs https",

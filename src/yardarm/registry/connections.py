@@ -68,10 +68,14 @@ class Answer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connection go, for the next request where little of the body is left."""
         self._ended(self)
         size = self.headers.get("Content-Length", "")
         if size.isdigit() and int(size) <= _SMALL:
-            self._response.drain_conn()  # so that the connection serves the next request
+            self._response.drain_conn()
         else:
             self._response.close()
         self._response.release_conn()

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Mapping
 from urllib.parse import urljoin, urlsplit
 
-from yardarm.errors import Refused, Unreachable
+from yardarm.errors import Unreachable, VerificationFailed
 from yardarm.events import Note, Sink, silent
 from yardarm.registry import credentials
-from yardarm.registry.answers import LONGEST_ERROR, retry_after
+from yardarm.registry.answers import retry_after
 from yardarm.registry.authentication import Authenticator, Scopes, loopback
 from yardarm.registry.connections import Answer, Connections, Cut, Part
 from yardarm.registry.credentials import Credentials
@@ -18,6 +18,7 @@ ATTEMPTS = 4
 FIRST_WAIT = 0.25  # seconds; doubled from one attempt to the next
 LONGEST_WAIT = 120.0  # seconds that a registry may have us wait
 HOPS = 5
+CHALLENGES = 3  # for the first, and for a token that has expired
 TOKEN_LIMIT = 1 << 20
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -75,24 +76,21 @@ class Transport:
             Unreachable: no connection or no answer, several times.
             Cut: the same with `again` false, once.
             InvalidInput: credentials are missing or refused.
-            VerificationFailed: the certificate is not trusted.
+            VerificationFailed: the certificate is not trusted, or the way leads out of TLS.
         """
-        url = urljoin(self.base(), target)
+        url, told = self._allowed(urljoin(self.base(), target)), dict(headers or {})
+        if not self._ours(url):
+            return self._followed(method, url, told, body, again)
         tried = self._authenticator.header(scopes)
-        for _ in range(2):
-            told = {**(headers or {}), **({"Authorization": tried} if tried else {})}
-            answer = self._followed(method, url, told, body, again)
-            if answer.status != 401 or not self._ours(answer.url):
+        for left in reversed(range(CHALLENGES)):
+            opening = {"Authorization": tried} if tried else {}
+            answer = self._followed(method, url, told | opening, body, again)
+            if answer.status != 401 or not left or not self._ours(answer.url):
                 return answer
-            with answer:
-                offer = answer.headers.get("WWW-Authenticate", "")
-                answer.read(LONGEST_ERROR)
-            found = self._authenticator.answer(offer, scopes, tried)
-            if found is None:
-                break
-            tried = found
-        told = {**(headers or {}), **({"Authorization": tried} if tried else {})}
-        return self._followed(method, url, told, body, again)
+            answer.close()
+            offer = answer.headers.get("WWW-Authenticate", "")
+            tried = self._authenticator.answer(offer, scopes, tried)
+        raise AssertionError("the last round returns")
 
     def base(self) -> str:
         """The registry's URL, in the first scheme that is understood there."""
@@ -137,8 +135,7 @@ class Transport:
             target = answer.headers.get("Location")
             if answer.status not in _REDIRECTS or not target:
                 return answer
-            with answer:
-                answer.read(LONGEST_ERROR)
+            answer.close()
             url = self._allowed(urljoin(url, target))
             if not self._ours(url):
                 headers = {name: text for name, text in headers.items() if name != "Authorization"}
@@ -150,7 +147,9 @@ class Transport:
             loopback(parts.hostname or "") or self.base().startswith("http:")
         )
         if parts.scheme != "https" and not plain:
-            raise Refused(f"the registry sends us to {url}, without TLS", where=self.registry)
+            raise VerificationFailed(
+                f"the registry sends us to {url}, without TLS", where=self.registry
+            )
         return url
 
     def _ours(self, url: str) -> bool:
@@ -179,10 +178,10 @@ class Transport:
         raise AssertionError("the last attempt returns or raises")
 
     def _asked(self, answer: Answer, asked: float | None, pause: float) -> float:
-        with answer:
-            if asked and asked > 1:
-                self._sink(Note(f"{self.registry} asks to wait {asked:.0f} s"))
-            return pause if asked is None else asked
+        answer.close()
+        if asked and asked > 1:
+            self._sink(Note(f"{self.registry} asks to wait {asked:.0f} s"))
+        return pause if asked is None else asked
 
     def _unreachable(self, url: str, error: Cut) -> Unreachable:
         where = urlsplit(url).netloc
@@ -198,4 +197,7 @@ class Transport:
     ) -> tuple[int, bytes]:
         """For the authenticator: to the token service, which may be anywhere."""
         with self._repeated(method, url, dict(headers), body, True) as answer:
-            return answer.status, answer.read(TOKEN_LIMIT)
+            try:
+                return answer.status, answer.read(TOKEN_LIMIT)
+            except Cut as error:
+                raise self._unreachable(url, error) from None
