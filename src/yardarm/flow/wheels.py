@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yardarm import lockfile, profiles, project
+from yardarm import lockfile, paths, profiles, project
 from yardarm.errors import UsageError
 from yardarm.events import Sink, silent
 from yardarm.flow.workspace import own_folder
-from yardarm.image import doctor, jetson, wheels
+from yardarm.image import doctor, foundation, jetson, wheels
 from yardarm.image.doctor import Report
+from yardarm.image.making import Maker
 from yardarm.image.requirements import Request, request
 from yardarm.image.resolving import resolve
 from yardarm.image.spec import Spec
-from yardarm.lockfile import Pinned, Wheels
+from yardarm.lockfile import Lock, Pinned, Wheels
 from yardarm.profiles import Profile
-from yardarm.project import Project
-from yardarm.store import exclusive
+from yardarm.store import Store, exclusive
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ def examine(where: Path, profile: str | None, sink: Sink = silent) -> Report:
         InvalidInput: project, profile or lock not valid; an index lets nobody in.
         Unreachable: an index can't be reached.
     """
-    opened, chosen, wanted = _asked(where, profile)
-    lock = lockfile.load(opened.root / lockfile.FILE)
-    return doctor.examine(wanted, lock, chosen.name, sink, base=_base(opened, chosen))
+    asked = _asked(where, profile, sink)
+    return doctor.examine(asked.wanted, asked.lock, asked.profile.name, sink, base=_base(asked))
 
 
 def lock(where: Path, profile: str | None, sink: Sink = silent) -> Locked:
@@ -67,28 +66,43 @@ def lock(where: Path, profile: str | None, sink: Sink = silent) -> Locked:
         Busy: another process works in this project.
         Others as `examine` does.
     """
-    opened, _, wanted = _asked(where, profile)
-    file = opened.root / lockfile.FILE
-    with exclusive(own_folder(opened.root) / "lock", "yardarm wheels --lock"):
-        known = lockfile.load(file)
+    root = project.load(where).root
+    with exclusive(own_folder(root) / "lock", "yardarm wheels --lock"):
+        asked = _asked(where, profile, sink)
+        wanted, file = asked.wanted, root / lockfile.FILE
         pinned = resolve(wanted, sink)
-        wheels.fetch(wanted, pinned, sink, opened.image.keep)
-        lockfile.save(known.with_wheels(wanted.target, Wheels(wanted.requirements, pinned)), file)
-    before = known.wheels.get(wanted.target)
+        wheels.fetch(wanted, pinned, sink, asked.spec.keep)
+        now = asked.lock.with_wheels(wanted.target, Wheels(wanted.requirements, pinned))
+        lockfile.save(now, file)
+    before = asked.lock.wheels.get(wanted.target)
     return Locked(file, wanted.target, pinned, before.pinned if before else ())
 
 
-def _asked(where: Path, profile: str | None) -> tuple[Project, Profile, Request]:
+@dataclass(frozen=True)
+class _Asked:
+    """What a project asks for on a device class; `lock` has its base, where that is foreign."""
+
+    spec: Spec
+    profile: Profile
+    wanted: Request
+    lock: Lock
+
+
+def _asked(where: Path, profile: str | None, sink: Sink) -> _Asked:
     opened = project.load(where)
     if profile is None:
         raise UsageError("no device profile is given", hint="add --profile; see `yardarm profiles`")
     chosen = profiles.load(profile, opened.root)
-    spec = Spec.of(opened)
-    jetpack = opened.tensorrt.jetpack if chosen.releases else None
-    return opened, chosen, request(spec.requirements, chosen, spec.constraints, jetpack=jetpack)
+    spec, lock = Spec.of(opened), lockfile.load(opened.root / lockfile.FILE)
+    if spec.base is not None:  # its Python and C library count
+        maker = Maker(Store(paths.store(opened.root)), sink)
+        laid = foundation.lay(replace(spec, packages=()), chosen, maker, lock)
+        chosen, lock = laid.profile, laid.lock
+    wanted = request(spec.requirements, chosen, spec.constraints, jetpack=spec.jetpack)
+    return _Asked(spec, chosen, wanted, lock)
 
 
-def _base(opened: Project, profile: Profile) -> jetson.Base | None:
-    if profile.runtime.target != "tensorrt":
+def _base(asked: _Asked) -> jetson.Base | None:
+    if asked.profile.runtime.target != "tensorrt":
         return None
-    return jetson.base(profiles.release_for(profile, opened.tensorrt.jetpack))
+    return jetson.base(profiles.release_for(asked.profile, asked.spec.jetpack))

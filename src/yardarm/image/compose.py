@@ -13,7 +13,7 @@ from yardarm.image.config import config
 from yardarm.image.foundation import Foundation
 from yardarm.image.layer import Layer
 from yardarm.image.making import Maker
-from yardarm.image.requirements import locked, request
+from yardarm.image.requirements import Request, locked, request
 from yardarm.image.room import enough_room
 from yardarm.image.spec import Spec
 from yardarm.lockfile import Lock, Wheels
@@ -69,8 +69,10 @@ def layers(
     """The image's layers, and the lock as it is with them. Raises as `compose` does."""
     maker = Maker(store, sink)
     with enough_room(store.root):
+        if spec.base is None:
+            locked(lock, _wanted(spec, profile))  # told before there is a base to wait for
         on = foundation.lay(spec, profile, maker, lock)
-        wanted = request(spec.requirements, on.profile, spec.constraints, jetpack=spec.jetpack)
+        wanted = _wanted(spec, on.profile)
         pinned = locked(lock, wanted) or resolving.resolve(wanted, sink)
         parts = (
             *on.layers,
@@ -86,6 +88,10 @@ def layers(
         sink(Note(text, "warning"))
     found = on.lock.with_wheels(wanted.target, Wheels(wanted.requirements, pinned))
     return Layers(parts, spec, found, on)
+
+
+def _wanted(spec: Spec, profile: Profile) -> Request:
+    return request(spec.requirements, profile, spec.constraints, jetpack=spec.jetpack)
 
 
 def _application(spec: Spec, maker: Maker) -> Iterator[Layer]:
