@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import shlex
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import TYPE_CHECKING
 
 from yardarm import paths
 from yardarm.errors import InvalidInput
 from yardarm.store import exclusive
 from yardarm_wire.files import FILES
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 NAMESPACE = "yardarm-release"
 MAGIC = b"SSHSIG"
@@ -75,6 +76,9 @@ def load(file: Path | None = None) -> SigningKey | None:
 
 
 def _make(path: Path) -> SigningKey:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     private = Ed25519PrivateKey.generate()
     text = private.private_bytes(
         serialization.Encoding.PEM,
@@ -88,6 +92,10 @@ def _make(path: Path) -> SigningKey:
 
 
 def _load(path: Path) -> SigningKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         private = serialization.load_ssh_private_key(path.read_bytes(), password=None)
     except OSError as error:
@@ -104,6 +112,8 @@ def _load(path: Path) -> SigningKey:
 
 
 def _public_line(private: Ed25519PrivateKey) -> str:
+    from cryptography.hazmat.primitives import serialization
+
     return (
         private.public_key()
         .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
@@ -113,10 +123,8 @@ def _public_line(private: Ed25519PrivateKey) -> str:
 
 def sign(key: SigningKey, message: bytes, namespace: str = NAMESPACE) -> bytes:
     """The armored signature over `message`, which `ssh-keygen -Y verify` accepts."""
-    digest = hashes.Hash(hashes.SHA512())
-    digest.update(message)
     fields = _string(namespace.encode()) + _string(b"") + _string(b"sha512")
-    raw = key.private.sign(MAGIC + fields + _string(digest.finalize()))
+    raw = key.private.sign(MAGIC + fields + _string(hashlib.sha512(message).digest()))
     public = base64.b64decode(key.public.split()[1])
     blob = MAGIC + struct.pack(">I", 1) + _string(public) + fields
     blob += _string(_string(b"ssh-ed25519") + _string(raw))

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yardarm.errors import Unsupported
-from yardarm.image import account, base, foreign, jetson, packages, tree
-from yardarm.image.foreign import Foreign
+from yardarm.image import account, base, jetson, packages, tree
 from yardarm.image.layer import Layer
 from yardarm.image.making import Maker
 from yardarm.image.spec import Spec
 from yardarm.image.tree import Tree
 from yardarm.lockfile import Lock
 from yardarm.profiles import Profile, release_for
+
+if TYPE_CHECKING:
+    from yardarm.image.foreign import Foreign
 
 _DEBIAN = "/usr/bin/python3"
 _OLDEST = 8
@@ -53,6 +55,8 @@ def lay(spec: Spec, profile: Profile, maker: Maker, lock: Lock) -> Foundation:
     """
     if spec.base is None:
         return _debian(spec, profile, maker, lock)
+    from yardarm.image import foreign  # with the registries' HTTP, which few images need
+
     found = foreign.load(spec, maker, lock)
     _expect_python(found)
     layers = [*found.layers, _system(spec, found.tree, maker, foreign=True)]

@@ -25,7 +25,6 @@ from yardarm.events import Sink, silent, step
 from yardarm.image import indexes, tags
 from yardarm.image.requirements import Request, name
 from yardarm.image.room import no_room
-from yardarm.image.web import Web
 from yardarm.lockfile import Pinned
 
 _UNREACHABLE = re.compile(
@@ -151,4 +150,6 @@ def _size(wheel: Mapping[str, Any]) -> int:
         return int(wheel["size"])
     if "path" in wheel:
         return Path(wheel["path"]).stat().st_size
+    from yardarm.image.web import Web  # HTTP, which few indexes make necessary
+
     return Web(indexes.configured()).size(wheel["url"])
