@@ -220,7 +220,7 @@ def test_routes(orin: jetson.Base) -> None:
     assert told("pkg", judging.MISSING) == ""
     assert told("onnxruntime-gpu", judging.ARCHITECTURE) == "other 3 does its work"
     jetsons = told("onnxruntime-gpu", judging.ARCHITECTURE, base=orin)
-    assert "onnxruntime==1.23.2" in jetsons and "docker/jetpack-6.Containerfile" in jetsons
+    assert "onnxruntime==1.23.2" in jetsons and "docker/jetson-jp6/Containerfile" in jetsons
     assert "TensorRT 10.3" in told("tensorrt", judging.SOURCE, base=orin)
 
 

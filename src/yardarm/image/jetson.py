@@ -117,7 +117,7 @@ def base(release: Release) -> Base:
             "psutil",
             "waitress",
         ),
-        recipe=f"jetpack-{generation}.Containerfile",
+        recipe=f"jetson-jp{generation}/Containerfile",
     )
 
 
