@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import foreign_bases as bases
 from wheel_index import ANY, X86, Served, sdist, served, wheel
 from yardarm import lockfile
 from yardarm.errors import InvalidInput
@@ -77,6 +78,18 @@ def test_known_bad_versions_are_passed_over_and_told(index: Served, tmp_path: Pa
     assert why["kind"] == "excluded" and "1.21.0 is known bad on this device" in why["text"]
 
 
+def test_a_base_of_somebody_elses_has_its_own_python(index: Served, tmp_path: Path) -> None:
+    place = write(tmp_path / "angle", '[]\nbase = "oci:base"')
+    bases.layout(place / "base", [bases.tar(bases.python("3.12"))])
+
+    locked = flow.lock(place, "raspberry-pi-5")
+
+    assert locked.target == "cp312-aarch64-manylinux_2_36"
+    written = lockfile.load(place / lockfile.FILE)
+    assert list(written.bases) == ["oci:base"] and list(written.wheels) == [locked.target]
+    assert flow.examine(place, "raspberry-pi-5").locked
+
+
 def test_a_jetson_is_told_its_own_routes(index: Served, tmp_path: Path) -> None:
     for name, pinned in (("numpy", "1.26.4"), ("onnxruntime", "1.23.2")):
         wheel(index.folder, name, version=pinned)
@@ -89,7 +102,7 @@ def test_a_jetson_is_told_its_own_routes(index: Served, tmp_path: Path) -> None:
     (failed,) = (each for each in found.findings if each.version is None)
     assert [why.kind for why in failed.reasons] == ["variant", "architecture"]
     cpu, tensorrt, instead = failed.routes
-    assert "onnxruntime==1.23.2" in cpu and "jetpack-6.Containerfile" in cpu
+    assert "onnxruntime==1.23.2" in cpu and "jetson-jp6/Containerfile" in cpu
     assert tensorrt.startswith("TensorRT 10.3 of the base nvidia/")
     assert instead == "onnxruntime 1.23.2 does its work"
 
