@@ -21,6 +21,7 @@ class Reply:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     claimed: int | None = None  # Content-Length, where it is not that of the body
+    late: float = 0.0  # seconds before the answer begins
     stalls: bool = False  # neither goes on after the body nor hangs up
 
 
@@ -54,6 +55,7 @@ class Fake:
                 path = self.path
                 outer.asked.append(Asked(self.command, path, dict(self.headers), body))
                 reply = outer.next(f"{self.command} {path}")
+                outer.over.wait(reply.late)
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)

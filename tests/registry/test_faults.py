@@ -361,12 +361,13 @@ def test_a_full_disk_leaves_nothing(
     assert not list(store.root.rglob(".partial-*"))
 
 
-def test_a_failure_does_not_wait_for_what_stalls(fake: Fake, store: Store) -> None:
+@pytest.mark.parametrize("late", [0.0, 0.4], ids=["answered before", "answered after"])
+def test_a_failure_does_not_wait_for_what_stalls(fake: Fake, store: Store, late: float) -> None:
     config = fake.blob(canonical_json({"architecture": "arm64", "os": "linux"}), "x")
     kind = "application/vnd.oci.image.layer.v1.tar+gzip"
     stalling, forbidden = (fake.blob(text, kind) for text in (LAYER, b"another"))
     begun = time.monotonic()
-    held = Reply(200, LAYER[:1000], claimed=len(LAYER), stalls=True)
+    held = Reply(200, LAYER[:1000], claimed=len(LAYER), stalls=True, late=late)
     fake.replies[f"GET /v2/app/blobs/{stalling['digest']}"] = [held]
     fake.replies[f"GET /v2/app/blobs/{forbidden['digest']}"] = [Reply(403)]
     body = {"schemaVersion": 2, "config": config, "layers": [stalling, forbidden]}

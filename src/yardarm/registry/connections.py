@@ -19,7 +19,7 @@ from yardarm.registry.authentication import loopback
 TIMEOUT = urllib3.Timeout(connect=10.0, read=60.0)
 """Seconds for a connection, and between two pieces of an answer."""
 
-PIECE = 1 << 20
+PIECE = 1 << 18
 _SMALL = 64 << 10
 CERTIFICATES = Path("/etc/docker/certs.d")
 """Where docker is told of a registry's own certificate authority: HOST/*.crt."""
@@ -110,6 +110,7 @@ class Connections:
         self._direct = urllib3.PoolManager(ssl_context=self._context, maxsize=4)
         self._proxied: dict[str, urllib3.PoolManager] = {}
         self._open: set[Answer] = set()
+        self._stopped = False
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Part | None
@@ -141,10 +142,13 @@ class Connections:
             raise Cut(_told(error)) from None
         answer = Answer(response, url, self._open.discard)
         self._open.add(answer)
+        if self._stopped:  # while the answer was waited for
+            answer.stop()
         return answer
 
     def stop(self) -> None:
-        """End all reading that is under way."""
+        """End all reading, what is under way and what would begin."""
+        self._stopped = True
         for answer in list(self._open):
             answer.stop()
 
