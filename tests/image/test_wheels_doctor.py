@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
@@ -230,6 +232,11 @@ def test_what_is_made_for_gpus(orin: jetson.Base) -> None:
         lacking, jetsons = routes.variant(name, None), routes.variant(name, orin)
         assert lacking and lacking.kind == judging.VARIANT and "has none" in lacking.text
         assert jetsons and "the base's" in jetsons.text
+
+
+def test_the_docs_explain_every_kind_of_reason() -> None:
+    page = Path(__file__).parents[2] / "docs" / "project-file.md"
+    assert set(re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)) >= {*judging.KINDS}
 
 
 @pytest.fixture

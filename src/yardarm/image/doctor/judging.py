@@ -25,7 +25,7 @@ EXCLUDED = "excluded"
 BOUND = "bound"
 YANKED = "yanked"
 MISSING = "missing"
-CONFLICT = "conflict"
+KINDS = (ARCHITECTURE, GLIBC, PYTHON, SOURCE, VARIANT, EXCLUDED, BOUND, YANKED, MISSING)
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_aarch64")
 _LEGACY = {"manylinux2014_aarch64": 17, "linux_aarch64": 0}
