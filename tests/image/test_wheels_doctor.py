@@ -236,7 +236,7 @@ def test_what_is_made_for_gpus(orin: jetson.Base) -> None:
 
 def test_the_docs_explain_every_kind_of_reason() -> None:
     page = Path(__file__).parents[2] / "docs" / "project-file.md"
-    assert set(re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)) >= {*judging.KINDS}
+    assert set(re.findall(r"^- `(\w+)`: ", page.read_text(), re.MULTILINE)) >= {*judging.KINDS}
 
 
 @pytest.fixture
