@@ -113,6 +113,11 @@ def test_help_has_a_whole_sentence_for_each_verb(cli: Any) -> None:
     assert not [line for line in lines if line.rstrip().endswith("...")]
 
 
+def test_help_has_a_whole_sentence_for_what_engines_take(cli: Any) -> None:
+    told = cli("engine", "--help", env={"COLUMNS": "80"}).stdout.partition("Commands:")[2]
+    assert "..." not in told
+
+
 def test_a_wrong_option_is_a_usage_error(cli: Any) -> None:
     ran = cli("profiles", "--no-such-option", code=2)
     assert "--no-such-option" in ran.stderr

@@ -26,9 +26,9 @@ def fetch(
     profile: options.ProfileName = None,
     as_json: options.Json = False,
 ) -> None:
-    """Fetch the engine that a device built for the release it runs, and sign it.
+    """Fetch the engine that a device built, and sign it.
 
-    `deploy` hands it to devices with the same key: TensorRT, GPU, module, power mode and model.
+    It is that of the release which runs there. `deploy` hands it to devices with the same key: TensorRT, GPU, module, power mode and model.
     An engine is a program for the GPU: fetch it only from a device that you trust.
 
     Example: yardarm engine fetch jetson@kitchen
@@ -51,7 +51,7 @@ def list_engines(
     project: options.ProjectDir = Path(),
     as_json: options.Json = False,
 ) -> None:
-    """List the engines that are kept for the project, or those that a device keeps.
+    """List the engines kept for the project, or on a device.
 
     Example: yardarm engine list jetson@kitchen
     """
