@@ -28,8 +28,9 @@ def fetch(
 ) -> None:
     """Fetch the engine that a device built, and sign it.
 
-    It is that of the release which runs there. `deploy` hands it to devices with the same key: TensorRT, GPU, module, power mode and model.
-    An engine is a program for the GPU: fetch it only from a device that you trust.
+    It is that of the release which runs there. `deploy` hands it to devices with the same key:
+    TensorRT, GPU, module, power mode and model. An engine is a program for the GPU: fetch it
+    only from a device that you trust.
 
     Example: yardarm engine fetch jetson@kitchen
     """
