@@ -14,6 +14,7 @@ from yardarm.flow.target import check_file
 from yardarm.flow.workspace import Workspace, workspace
 from yardarm.image import Layer, Layers, Spec
 from yardarm.image.attachments import SBOM, SIGNATURE, Attachment, attach, read
+from yardarm.image.dockerfile import dockerfile
 from yardarm.image.duplicates import Duplicate, duplicates
 from yardarm.image.packing import packed
 from yardarm.image.provenance import Origin
@@ -58,7 +59,7 @@ def describe(
         InvalidInput: the key can't be used.
         YardarmError: no space left.
     """
-    origin = Origin(opened.project.name, made.spec, opened.profile, made.lock)
+    origin = Origin(opened.project.name, made.spec, opened.profile, made.used)
     return attach(image, origin, opened.store, key=signing.load(), sink=sink)
 
 
@@ -98,6 +99,14 @@ def bill(where: Path, profile: str | None, sink: Sink = silent) -> bytes:
         composed = compose(opened, sink)
         describe(composed.image, composed.made, opened, sink)
         return read(SBOM, composed.image, opened.store) or b""
+
+
+def recipe(where: Path, profile: str | None, sink: Sink = silent) -> str:
+    """A Dockerfile for an image equivalent to the project's, which is composed first where it is
+    not yet. Raises as `image` does."""
+    with workspace(where, profile, "yardarm image dockerfile") as opened:
+        composed = compose(opened, sink)
+        return dockerfile(composed.made, composed.image.config, opened.store)
 
 
 def _repository(name: str) -> str:

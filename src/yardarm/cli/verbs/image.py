@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from yardarm.cli import console, options
-from yardarm.cli.verbs import push, sbom
+from yardarm.cli.verbs import dockerfile, push, sbom
 from yardarm.digest import short
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     group.callback()(image)
     push.register(group)
     sbom.register(group)
+    dockerfile.register(group)
     app.add_typer(group, name="image")
 
 
