@@ -63,7 +63,7 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
 
 @pytest.fixture(scope="session")
 def origin(made: Layers, pi5: Profile) -> Origin:
-    return Origin("test", made.spec, pi5, made.lock)
+    return Origin("test", made.spec, pi5, made.used)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from yardarm import profiles, signing
 from yardarm.artifacts import MEDIA_CONFIG, MEDIA_LAYER, MEDIA_MANIFEST, TITLE, Descriptor, Image
 from yardarm.digest import Digest, of_bytes
-from yardarm.image import Spec, entries, layer
+from yardarm.image import Spec, assemble, entries, layer, layers
 from yardarm.image.attachments import (
     NAMESPACE,
     PROVENANCE,
@@ -230,3 +230,28 @@ def test_descriptors_are_of_what_lies_there(
     for each in attach(small, made_of, store, key=key):
         blobs: tuple[Descriptor, ...] = (each.manifest, *each.blobs)
         assert [len(store.read(blob.digest)) for blob in blobs] == [blob.size for blob in blobs]
+
+
+@pytest.mark.root
+def test_annotations_name_lock_and_source(
+    composed: Image, origin: Origin, shared_store: Store
+) -> None:
+    told = shared_store.read_json(composed.digest)["annotations"]
+
+    assert told["yardarm.lock"] == origin.locked
+    assert "yardarm.source" not in told
+
+
+@pytest.mark.root
+def test_the_application_is_named_by_what_is_in_it(
+    lock: Lock, pi5: profiles.Profile, shared_store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "main.py").write_text("print('there')")
+    spec = Spec(source=(tmp_path / "main.py",))
+
+    made = layers(spec, pi5, shared_store, lock=lock)
+    image = assemble(made, shared_store)
+
+    told = shared_store.read_json(image.digest)["annotations"]
+    (source,) = [part.blob.digest for part in made.parts if part.name == "application"]
+    assert told["yardarm.source"] == source

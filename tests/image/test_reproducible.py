@@ -35,7 +35,7 @@ store, lock, key, file = Store(Path(sys.argv[1])), *map(Path, sys.argv[2:])
 pi5, spec = profiles.load("raspberry-pi-5"), image.Spec()
 made = image.layers(spec, pi5, store, lock=lockfile.load(lock))
 out = packed(image.assemble(made, store), store)
-notes = attach(out, Origin("test", spec, pi5, made.lock), store, key=signing.load(key))
+notes = attach(out, Origin("test", spec, pi5, made.used), store, key=signing.load(key))
 image.save(out, store, file, name="test:latest", attachments=notes)
 """
 

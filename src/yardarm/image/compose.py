@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from yardarm import lockfile
 from yardarm.artifacts import MEDIA_CONFIG, Image
-from yardarm.digest import canonical_json
+from yardarm.digest import canonical_json, of_bytes
 from yardarm.events import Note, Sink, silent
 from yardarm.image import application, foundation, resolving, runtime, wheels
 from yardarm.image.config import config
@@ -20,6 +21,9 @@ from yardarm.lockfile import Lock, Wheels
 from yardarm.profiles import Profile
 from yardarm.store import Store
 
+BASE = "org.opencontainers.image.base.digest"
+APPLICATION = "application"
+
 
 @dataclass(frozen=True)
 class Layers:
@@ -29,12 +33,20 @@ class Layers:
         spec: what was asked for.
         lock: the versions and digests that it came to.
         on: what they lie on; its layers are among the parts.
+        target: what the wheels in them are for.
     """
 
     parts: tuple[Layer, ...]
     spec: Spec
     lock: Lock
     on: Foundation
+    target: str
+
+    @property
+    def used(self) -> Lock:
+        """What of the lock is in them, whatever else the project's lock holds."""
+        bases = {name: found for name, found in self.lock.bases.items() if name == self.spec.base}
+        return Lock(bases, {self.target: self.lock.wheels[self.target]})
 
 
 def compose(
@@ -87,7 +99,7 @@ def layers(
     for text in (text for part in parts for text in part.warnings):
         sink(Note(text, "warning"))
     found = on.lock.with_wheels(wanted.target, Wheels(wanted.requirements, pinned))
-    return Layers(parts, spec, found, on)
+    return Layers(parts, spec, found, on, wanted.target)
 
 
 def _wanted(spec: Spec, profile: Profile) -> Request:
@@ -98,7 +110,7 @@ def _application(spec: Spec, maker: Maker) -> Iterator[Layer]:
     if spec.source:
         files = application.read(spec.source, spec.keep)
         key = application.key(files)
-        yield maker.layer("application", key, lambda: application.make(files, maker.store))
+        yield maker.layer(APPLICATION, key, lambda: application.make(files, maker.store))
 
 
 def _runtime(maker: Maker) -> Layer:
@@ -117,10 +129,23 @@ def assemble(made: Layers, store: Store, *, reference: str | None = None) -> Ima
         manifest = store.put_manifest(
             config=settings,
             layers=blobs,
-            annotations={"yardarm.contents": canonical_json(contents).decode()},
+            annotations=_annotations(made, contents),
             reference=reference,
         )
     return Image(manifest.digest, settings, blobs, contents)
+
+
+def _annotations(made: Layers, contents: Mapping[str, str]) -> dict[str, str]:
+    """What is in it, and the digests of what it was made from."""
+    told = {
+        "yardarm.contents": canonical_json(contents).decode(),
+        "yardarm.lock": of_bytes(lockfile.dump(made.used).encode()),
+    }
+    sources = [
+        ("yardarm.source", part.blob.digest) for part in made.parts if part.name == APPLICATION
+    ]
+    bases = [(BASE, found) for found in made.used.bases.values()]
+    return told | dict([*sources, *bases])
 
 
 def _contents(parts: Sequence[Layer]) -> dict[str, str]:

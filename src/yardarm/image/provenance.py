@@ -20,7 +20,6 @@ from yardarm.digest import canonical_json, of_bytes
 from yardarm.image import sbom
 from yardarm.image.inventory import Inventory
 from yardarm.image.layer import epoch
-from yardarm.image.requirements import request
 from yardarm.image.spec import Spec
 from yardarm.lockfile import Lock, Pinned
 from yardarm.profiles import Profile
@@ -33,7 +32,12 @@ BUILD = "urn:yardarm:image:1"
 
 @dataclass(frozen=True)
 class Origin:
-    """What an image was made from; `name` is what it is called, such as `angle`."""
+    """What an image was made from.
+
+    Attributes:
+        name: what it is called, such as `angle`.
+        lock: what the image has of the project's lock.
+    """
 
     name: str
     spec: Spec
@@ -43,10 +47,7 @@ class Origin:
     @property
     def pinned(self) -> tuple[Pinned, ...]:
         """The wheels in it."""
-        spec = self.spec
-        wanted = request(spec.requirements, self.profile, spec.constraints, jetpack=spec.jetpack)
-        section = self.lock.wheels.get(wanted.target)
-        return section.pinned if section else ()
+        return tuple(each for wheels in self.lock.wheels.values() for each in wheels.pinned)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class Origin:
 
     @property
     def locked(self) -> str:
-        """The digest of the lock file's text."""
+        """The digest of the lock's text: of the file, where it holds nothing else."""
         return of_bytes(lockfile.dump(self.lock).encode())
 
 
