@@ -15,7 +15,7 @@ import pytest
 
 import registry_rig
 from registry_fake import Fake, Reply
-from registry_images import image
+from registry_images import image, skopeo
 from registry_rig import PASSWORD, USER
 from yardarm import registry
 from yardarm.digest import canonical_json
@@ -45,6 +45,21 @@ def test_the_right_password_opens_it(
     registry.push(made, store, name)
 
     assert registry.pull(name, Store(tmp_path / "other")).digest == made.digest
+
+
+def test_what_skopeo_logged_in_to_is_open(
+    guarded: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "auth.json"
+    who = ("--username", USER, "--password", PASSWORD)
+    skopeo("login", "--authfile", file, "--tls-verify=false", *who, guarded)
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(file))
+
+    made, name = image(store, 34), Reference.parse(f"{guarded}/skopeo:1")
+    registry.push(made, store, name)
+
+    seen = skopeo("inspect", "--authfile", file, "--tls-verify=false", f"docker://{name}")
+    assert json.loads(seen)["Digest"] == made.digest
 
 
 def test_a_wrong_password_does_not(guarded: str, store: Store, log_in: LogIn) -> None:
