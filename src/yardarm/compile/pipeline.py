@@ -18,12 +18,12 @@ from yardarm.compile.sources.opening import Imported, is_torch, open_source
 from yardarm.compile.target import for_target, jetpack, runs_tensorrt
 from yardarm.digest import Digest, of_json, short
 from yardarm.errors import InvalidInput, Unsupported
-from yardarm.events import Sink, step
+from yardarm.events import Note, Sink, step
 from yardarm.profiles import Profile
 from yardarm.project import Project
 from yardarm.store import Store
 
-RECIPE = 6  # counts changes of this code that change its results
+RECIPE = 7  # counts changes of this code that change its results
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def compiled(
             running.cached, running.detail = True, short(known.digest)
     else:
         store.record_step(key, {"bundle": bundle.digest, "latency_ms": latency_ms})
+    if probe is None and project.budget.max_latency_ms is not None:
+        sink(Note("max_latency_ms is not held: no device was asked"))
     budget.check(budget.verdict_of(bundle.manifest))
     bundles.name(store, bundle, f"bundle/{project.name}/{profile.name}")
     return Compiled(bundle, known is not None, latency_ms)

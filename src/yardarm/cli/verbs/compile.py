@@ -172,7 +172,7 @@ def _text(made: Compiled, output: Path | None, *, emulated: bool = False) -> str
         f"over {accuracy['after']['samples']:,} samples",
         *_measured(manifest),
         "",
-        *_mix(manifest),
+        *_mix(manifest, timed=bool(made.latency_ms)),
         *_times(made.latency_ms, emulated),
         "",
         f"bundle {made.bundle.digest}",
@@ -189,7 +189,7 @@ def _measured(manifest: Mapping[str, Any]) -> list[str]:
     return [*textwrap.wrap(text, 80), built]
 
 
-def _mix(manifest: Mapping[str, Any]) -> list[str]:
+def _mix(manifest: Mapping[str, Any], *, timed: bool) -> list[str]:
     """What the search chose, and what it had to choose from."""
     search = manifest["search"]
     tried = search["candidates"]
@@ -200,7 +200,8 @@ def _mix(manifest: Mapping[str, Any]) -> list[str]:
     counts = [f"{count} {form}" for form, count in sorted(forms.items()) if count]
     mixes = "1 mix" if len(tried) == 1 else f"{len(tried)} mixes"
     lines = textwrap.wrap(f"nodes  {', '.join(counts)}", 80) if counts else []
-    return [*lines, f"search {mixes} scored, chosen: {chosen['name']}"]
+    ranked = "" if timed else ", by modelled cost"
+    return [*lines, f"search {mixes} scored, chosen: {chosen['name']}{ranked}"]
 
 
 def _times(latency_ms: Mapping[str, float], emulated: bool) -> list[str]:

@@ -105,7 +105,9 @@ def _shapes(graph: GraphProto) -> dict[str, list[int]]:
 def _body(
     node: NodeProto, types: Mapping[str, TypeProto], want: int, have: int
 ) -> FunctionProto | None:
-    """What ONNX defines an operator with."""
+    """What ONNX defines an operator with; a LayerNormalization in better terms."""
+    if own := _layer_norm(node, types, want):
+        return own
     schema: Any = onnx.defs.get_schema(node.op_type, have, "")
     if schema.has_context_dependent_function:
         held = [types.get(name, TypeProto()).SerializeToString() for name in node.input]
@@ -120,6 +122,36 @@ def _body(
     else:
         return None
     return FunctionProto.FromString(found) if found else None
+
+
+def _layer_norm(node: NodeProto, types: Mapping[str, TypeProto], want: int) -> FunctionProto | None:
+    """The variance as a mean of squared distances. ONNX's own definition takes the mean of squares
+    less the square of the mean, of which float16 leaves nothing where the mean is large."""
+    held = types.get(node.input[0], TypeProto()).tensor_type
+    rank = len(held.shape.dim)
+    several = any(node.output[1:])
+    if node.op_type != "LayerNormalization" or want >= AXES_AS_INPUT or not rank or several:
+        return None
+    told = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    axes = list(range(told.get("axis", -1) % rank, rank))
+    biased = len(node.input) > 2 and bool(node.input[2])
+    make = helper.make_node
+    nodes = [
+        make("ReduceMean", ["X"], ["mean"], axes=axes, keepdims=1),
+        make("Sub", ["X", "mean"], ["distance"]),
+        make("Mul", ["distance", "distance"], ["squares"]),
+        make("ReduceMean", ["squares"], ["variance"], axes=axes, keepdims=1),
+        make("Constant", [], ["epsilon"], value_float=told.get("epsilon", 1e-5)),
+        make("Add", ["variance", "epsilon"], ["positive"]),
+        make("Sqrt", ["positive"], ["deviation"]),
+        make("Div", ["distance", "deviation"], ["normal"]),
+        make("Mul", ["normal", "Scale"], ["scaled" if biased else "Y"]),
+        *([make("Add", ["scaled", "B"], ["Y"])] if biased else []),
+    ]
+    inputs = ["X", "Scale", *(["B"] if biased else [])]
+    return helper.make_function(
+        "", node.op_type, inputs, ["Y"], nodes, [helper.make_opsetid("", want)]
+    )
 
 
 def _nearest(versions: list[int], want: int) -> int:

@@ -148,7 +148,7 @@ class Walk:
     def _at(self, path: list[dict[str, Form]], place: int) -> Candidate:
         if place not in self.tried:
             steps = "1 step" if place == 1 else f"{place} steps"
-            name = "fastest" if place == 0 else f"{steps} more exact"
+            name = "least cost" if place == 0 else f"{steps} more exact"
             name = "fp32" if all(f is Form.FP32 for f in path[place].values()) else name
             self.tried[place] = self._made(name, path[place])
         return self.tried[place]
