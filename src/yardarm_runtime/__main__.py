@@ -1,4 +1,4 @@
-"""python3 -m yardarm_runtime VERB: golden, serve, bench, probe, key, build, selftest.
+"""python3 -m yardarm_runtime VERB: golden, serve, batch, bench, probe, key, build, selftest.
 
 Results are JSON lines on stdout. Exit codes: 0 done, 1 unexpected, 2 usage, 3 bundle,
 plan or data can't be used, 8 golden outputs or those of the selftest differ; with 1 and 3 stderr
@@ -29,22 +29,25 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True)
     golden = verbs.add_parser("golden", help="answer the golden inputs and compare")
     serve = verbs.add_parser("serve", help="serve the model over HTTP")
+    batch = verbs.add_parser("batch", help="answer every sample in a file")
     bench = verbs.add_parser("bench", help="run a measuring plan")
     probe = verbs.add_parser("probe", help="time any model and its operators")
     key = verbs.add_parser("key", help="what an engine for this bundle is bound to here")
     build = verbs.add_parser("build", help="build the engine of this bundle")
     selftest = verbs.add_parser("selftest", help="try everything with a small model")
-    for verb in (golden, serve, bench, probe, key, build):
+    for verb in (golden, serve, batch, bench, probe, key, build):
         verb.add_argument("--bundle", required=True, help="folder of the unpacked bundle")
-    for verb in (golden, serve, bench, probe, key, build, selftest):
+    for verb in (golden, serve, batch, bench, probe, key, build, selftest):
         verb.add_argument("--engines", help="folder of the engines that were built here")
         verb.add_argument("--device", help="file in which the agent describes the device")
     build.add_argument("--force", action="store_true", help="build it even if it is there")
     selftest.add_argument("--json", action="store_true", help="one JSON value instead of text")
-    for verb in (golden, serve):
+    for verb in (golden, serve, batch):
         verb.add_argument("--threads", type=_positive, default=1, help="intra-op threads")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, required=True, help="0: any free port")
+    batch.add_argument("--data", required=True, help="npz with the model's inputs")
+    batch.add_argument("--output", required=True, help="npz that the answers are written to")
     for verb in (bench, probe):
         verb.add_argument("--plan", required=True)
         verb.add_argument("--data", required=True, help="npz with the model's inputs")
@@ -78,6 +81,15 @@ def _serve(arguments: argparse.Namespace) -> int:
         place=_place(arguments),
         progress=_tell,
     )
+    return 0
+
+
+def _batch(arguments: argparse.Namespace) -> int:
+    from yardarm_runtime import batch
+
+    place = _place(arguments)
+    files = (arguments.bundle, arguments.data, arguments.output)
+    batch.run(*files, threads=arguments.threads, place=place, progress=_tell)
     return 0
 
 
@@ -155,6 +167,7 @@ def _say(value: object) -> None:
 VERBS = {
     "golden": _golden,
     "serve": _serve,
+    "batch": _batch,
     "bench": _bench,
     "probe": _probe,
     "key": _key,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from registry_images import image, skopeo
 from yardarm import registry
-from yardarm.artifacts import Image
+from yardarm.artifacts import MEDIA_MANIFEST, Image
+from yardarm.digest import canonical_json
 from yardarm.errors import InvalidInput, VerificationFailed
 from yardarm.image.packing import packed
-from yardarm.registry import Reference, origins, uploads
+from yardarm.registry import Reference, indexes, manifests, origins, uploads
+from yardarm.registry.client import Client
 from yardarm.store import Store
 
 
@@ -114,6 +117,22 @@ def test_an_index_keeps_the_other_platforms(address: str, store: Store, tmp_path
     assert seen["Layers"] == [other.layers[0].digest]
     pulled = registry.pull(Reference.parse(name), Store(tmp_path / "other"))
     assert (pulled.digest, pulled.manifest.digest) == (done.digest, newer.digest)
+
+
+def test_what_speaks_of_a_replaced_image_goes_with_it(address: str) -> None:
+    def entry(digit: str, architecture: str, speaks_of: str = "") -> dict[str, Any]:
+        return {
+            **{"mediaType": MEDIA_MANIFEST, "digest": "sha256:" + digit * 64, "size": 1},
+            "platform": {"os": "linux", "architecture": architecture},
+            "annotations": {"vnd.docker.reference.digest": "sha256:" + speaks_of * 64},
+        }
+
+    kept = [entry("1", "amd64"), entry("2", "unknown", "1")]
+    gone = [entry("3", "arm64"), entry("4", "unknown", "3")]
+    body = {"mediaType": manifests.MEDIA_INDEX, "manifests": [*gone, *kept]}
+    there = manifests.read(canonical_json(body), "", "here")
+    with Client(Reference.parse(f"{address}/x")) as client:
+        assert indexes.others(client, there, entry("5", "arm64")) == kept
 
 
 def test_no_image_is_pushed_to_a_digest(address: str, store: Store) -> None:

@@ -26,9 +26,9 @@ def put(client: Client, tag: str, manifest: Descriptor, store: Store) -> Descrip
     """
     entry = manifest.to_oci() | {"platform": _platform(store.read_json(manifest.digest), store)}
     there = client.find_manifest(tag)
-    others = _others(client, there, entry) if there else []
+    kept = others(client, there, entry) if there else []
     body: dict[str, Any] = dict(there.body) if there and there.is_index else {}
-    body |= {"schemaVersion": 2, "mediaType": MEDIA_INDEX, "manifests": [*others, entry]}
+    body |= {"schemaVersion": 2, "mediaType": MEDIA_INDEX, "manifests": [*kept, entry]}
     written = store.put(canonical_json(body), MEDIA_INDEX)
     client.put_manifest(tag, store.read(written.digest), MEDIA_INDEX)
     return written
@@ -44,7 +44,7 @@ def named(config: Any) -> dict[str, str]:
     return {key: config[key] for key in keys if isinstance(config.get(key), str)}
 
 
-def _others(client: Client, there: Manifest, ours: dict[str, Any]) -> list[dict[str, Any]]:
+def others(client: Client, there: Manifest, ours: dict[str, Any]) -> list[dict[str, Any]]:
     """The entries for other platforms; a lone image becomes one."""
     if there.is_index:
         entries = there.entries
