@@ -149,7 +149,10 @@ def test_an_identity_token_buys_one(
     assert form["grant_type"] == ["refresh_token"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"token": 3}', b'{"token": "a\\r\\nb: c"}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"token": 3}', b'{"token": "a\\r\\nb: c"}', b'{"token": "\\u00e9"}'],
+)
 def test_a_token_service_that_sells_nothing(seller: Fake, store: Store, body: bytes) -> None:
     seller.replies["GET /token"] = [Reply(200, body)]
     with pytest.raises(YardarmError, match="no token comes from"):
@@ -328,6 +331,7 @@ def test_who_may_be_spoken_to_without_tls(tmp_path: Path) -> None:
     both = ("https", "http")
     assert tried("example.com") == tried("lan:5001") == tried("10.2.0.1") == ("https",)
     assert tried("localhost:5000") == tried("127.0.0.1") == tried("[::1]:80") == both
+    assert tried("127.0.0.1.example.com") == tried("localhost.example.com:80") == ("https",)
     assert tried("lan:5000") == tried("10.1.2.3:5000") == both
     assert tried("example.com", plain=True) == ("http",)
     listed.write_text("{")

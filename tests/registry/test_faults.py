@@ -17,7 +17,7 @@ from registry_rig import Relay, free_port
 from yardarm import registry
 from yardarm.artifacts import MEDIA_MANIFEST
 from yardarm.digest import canonical_json, of_bytes
-from yardarm.errors import InvalidInput, Unreachable, Unsupported, VerificationFailed
+from yardarm.errors import InvalidInput, Unreachable, Unsupported, VerificationFailed, YardarmError
 from yardarm.events import Advanced
 from yardarm.registry import Reference, transport, uploads
 from yardarm.registry.answers import reason, retry_after
@@ -292,7 +292,7 @@ def test_an_upload_to_another_host_does_not_take_the_password(
 def test_a_redirect_out_of_tls_is_refused(target: str) -> None:
     way = transport.Transport("example.com", "example.com", ("https",))
     with pytest.raises(VerificationFailed, match="without TLS"):
-        way._allowed(target)
+        way._allowed("https://example.com/", target)
 
 
 def test_a_proxy_is_used_for_others_than_this_machine(
@@ -306,6 +306,33 @@ def test_a_proxy_is_used_for_others_than_this_machine(
     fake.offer("1", LAYER)
     pull(fake, store)
     assert fake.paths()[1] == "/v2/app/manifests/1"
+
+
+@pytest.mark.parametrize("target", ["http://[", "http://a:b/", "//"])
+def test_a_redirect_to_nowhere(fake: Fake, store: Store, target: str, pauses: list[float]) -> None:
+    fake.replies["GET /v2/app/manifests/1"] = [Reply(302, headers={"Location": target})]
+    with pytest.raises(YardarmError):
+        pull(fake, store)
+
+
+def test_another_spelling_of_the_registry_is_the_registry() -> None:
+    way = transport.Transport("example.com", "example.com:443", ("https",))
+    assert way._ours("https://EXAMPLE.com/v2/") and way._ours("https://example.com:443/x")
+    for other in ("http://example.com/", "https://example.com:444/", "https://example.com.evil/"):
+        assert not way._ours(other)
+
+
+def test_a_manifest_that_is_cut_is_asked_for_again(
+    fake: Fake, store: Store, pauses: list[float]
+) -> None:
+    fake.offer("1", LAYER)
+    whole = fake.replies["GET /v2/app/manifests/1"][0]
+    cut = Reply(200, whole.body[:50], whole.headers, claimed=len(whole.body))
+    fake.replies["GET /v2/app/manifests/1"] = [cut, whole]
+    assert pull(fake, store).digest == of_bytes(whole.body)
+    fake.replies["GET /v2/app/manifests/1"] = [cut]
+    with pytest.raises(Unreachable, match="breaks each time"):
+        pull(fake, store)
 
 
 def test_a_redirect_in_a_circle_ends(fake: Fake, store: Store) -> None:

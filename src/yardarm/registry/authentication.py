@@ -5,6 +5,7 @@ Source: RFC 7235, and the distribution project's "Token Authentication Specifica
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import threading
@@ -22,6 +23,8 @@ Scopes = tuple[str, ...]
 
 _SCHEME = re.compile(r"(?:^|,\s*)(Basic|Bearer)\b", re.IGNORECASE)
 _PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+
+_WORD = re.compile(r"[!-~]+")  # what a header may carry
 
 
 @dataclass(frozen=True)
@@ -145,12 +148,19 @@ class Authenticator:
 
 
 def _private(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "https" or loopback(parts.hostname or "")
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "https" or loopback(parts.hostname or "")
+    except ValueError:
+        return False
 
 
 def loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    """Whether a host, without its port, is this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _token(body: bytes) -> str:
@@ -159,7 +169,7 @@ def _token(body: bytes) -> str:
         token = answer.get("token") or answer.get("access_token")
     except (ValueError, AttributeError):
         return ""
-    return token if isinstance(token, str) and token.isprintable() else ""
+    return token if isinstance(token, str) and _WORD.fullmatch(token) else ""
 
 
 def wanted(registry: str) -> InvalidInput:

@@ -15,7 +15,7 @@ from yardarm.registry.connections import Answer, Cut
 from yardarm.registry.insecure import schemes
 from yardarm.registry.manifests import Manifest
 from yardarm.registry.reference import Reference
-from yardarm.registry.transport import Transport
+from yardarm.registry.transport import ATTEMPTS, FIRST_WAIT, Transport
 
 
 def pulling(repository: str) -> Scopes:
@@ -92,21 +92,36 @@ class Client:
 
     def find_manifest(self, name: str) -> Manifest | None:
         """The same; None: there is none."""
-        headers = {"Accept": manifests.ACCEPT}
-        with self._get(self.path(f"manifests/{name}"), headers) as answer:
-            if answer.status == 404:
-                return None
-            if answer.status != 200:
-                raise self.refusal(answer, self._where(name), "the registry has no such image")
-            data = self.bounded(answer, manifests.LIMIT)
-            kind, told = answer.headers.get("Content-Type", ""), answer.headers
+        found = self._document(self.path(f"manifests/{name}"), self._where(name))
+        if found is None:
+            return None
+        data, told = found
         expected = name if name.startswith("sha256:") else told.get("Docker-Content-Digest", "")
         wanted = manifests.digest_of(expected)
         if wanted and len(data) <= manifests.LIMIT and of_bytes(data) != wanted:
             raise VerificationFailed(
                 "the manifest is not the one that its digest names", where=self._where(name)
             )
-        return manifests.read(data, kind, self._where(name))
+        return manifests.read(data, told.get("Content-Type", ""), self._where(name))
+
+    def _document(self, path: str, where: str) -> tuple[bytes, Mapping[str, str]] | None:
+        """A manifest's bytes, up to one more than there may be, and the headers."""
+        broken = ""
+        for attempt in range(1, ATTEMPTS + 1):
+            with self._get(path, {"Accept": manifests.ACCEPT}) as answer:
+                if answer.status == 404:
+                    return None
+                if answer.status != 200:
+                    raise self.refusal(answer, where, "the registry has no such image")
+                try:
+                    return answer.read(manifests.LIMIT), answer.headers
+                except Cut as error:
+                    if attempt == ATTEMPTS:
+                        raise Unreachable(
+                            f"the connection breaks each time: {error}", where=where
+                        ) from None
+            self.transport.wait(FIRST_WAIT * attempt)
+        raise Unreachable(broken, where=where)
 
     def put_manifest(self, name: str, data: bytes, media_type: str) -> Mapping[str, str]:
         """Put a manifest under a tag or its digest; the headers of the answer."""

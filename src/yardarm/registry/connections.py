@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, SSLError
@@ -84,6 +84,14 @@ class Answer:
         """End the reading of the body, in whatever thread that happens."""
         with suppress(ValueError, OSError):  # it has ended meanwhile
             self._response.shutdown()
+
+    def following(self, target: str) -> str:
+        """Where a target in a header leads; what is no address stays, and is refused when it is
+        used."""
+        try:
+            return urljoin(self.url, target)
+        except ValueError:
+            return target
 
     def pieces(self) -> Iterator[bytes]:
         """The body as it was sent. Raises Cut."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from yardarm.artifacts import Descriptor
 from yardarm.digest import Digest, canonical_json
@@ -118,5 +118,5 @@ def _listed(client: Client, subject: Digest, artifact_type: str | None) -> Itera
         yield from page.entries
         if not following:
             return
-        target = urljoin(answer.url, following[1])
+        target = answer.following(following[1])
     raise YardarmError("the list of attachments has no end", where=str(client.reference))

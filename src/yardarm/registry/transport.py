@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from urllib.parse import urljoin, urlsplit
 
-from yardarm.errors import Unreachable, VerificationFailed
+from yardarm.errors import Unreachable, VerificationFailed, YardarmError
 from yardarm.events import Note, Sink, silent
 from yardarm.registry import credentials
 from yardarm.registry.answers import retry_after
@@ -20,6 +20,7 @@ LONGEST_WAIT = 120.0  # seconds that a registry may have us wait
 HOPS = 5
 CHALLENGES = 3  # for the first, and for a token that has expired
 TOKEN_LIMIT = 1 << 20
+_PORTS = {"http": 80, "https": 443}
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
@@ -78,7 +79,7 @@ class Transport:
             InvalidInput: credentials are missing or refused.
             VerificationFailed: the certificate is not trusted, or the way leads out of TLS.
         """
-        url, told = self._allowed(urljoin(self.base(), target)), dict(headers or {})
+        url, told = self._allowed(self.base(), target), dict(headers or {})
         if not self._ours(url):
             return self._followed(method, url, told, body, again)
         tried = self._authenticator.header(scopes)
@@ -136,24 +137,28 @@ class Transport:
             if answer.status not in _REDIRECTS or not target:
                 return answer
             answer.close()
-            url = self._allowed(urljoin(url, target))
+            url = self._allowed(url, target)
             if not self._ours(url):
                 headers = {name: text for name, text in headers.items() if name != "Authorization"}
         raise Unreachable(f"the registry redirects more than {HOPS} times", where=self.registry)
 
-    def _allowed(self, url: str) -> str:
-        parts = urlsplit(url)
-        plain = parts.scheme == "http" and (
-            loopback(parts.hostname or "") or self.base().startswith("http:")
-        )
-        if parts.scheme != "https" and not plain:
+    def _allowed(self, base: str, target: str) -> str:
+        """Where `target` leads from `base`, unless it leads out of TLS."""
+        try:
+            url = urljoin(base, target)
+            parts = urlsplit(url)
+            scheme, host, _ = parts.scheme, parts.hostname or "", parts.port
+        except ValueError:
+            raise YardarmError("the registry sends us to no address", where=target) from None
+        plain = scheme == "http" and (loopback(host) or self.base().startswith("http:"))
+        if scheme != "https" and not plain:
             raise VerificationFailed(
                 f"the registry sends us to {url}, without TLS", where=self.registry
             )
         return url
 
     def _ours(self, url: str) -> bool:
-        return urlsplit(url)[:2] == urlsplit(self.base())[:2]
+        return _origin(url) == _origin(self.base())
 
     def _repeated(
         self, method: str, url: str, headers: dict[str, str], body: bytes | Part | None, again: bool
@@ -201,3 +206,8 @@ class Transport:
                 return answer.status, answer.read(TOKEN_LIMIT)
             except Cut as error:
                 raise self._unreachable(url, error) from None
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from urllib.parse import urljoin
 
 from yardarm.artifacts import Descriptor
 from yardarm.errors import InvalidInput, Unreachable, VerificationFailed
@@ -186,4 +185,4 @@ def _place(answer: Answer) -> _Place:
 
 def _location(answer: Answer) -> str:
     location = answer.headers.get("Location", "")
-    return urljoin(answer.url, location) if location else ""
+    return answer.following(location) if location else ""
