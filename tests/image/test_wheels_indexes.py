@@ -135,6 +135,26 @@ def test_all_findings_in_one_run(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert tiny.reasons[0].text == "1.0 is known bad on this device: dies here"
 
 
+def test_an_older_version_is_told_with_what_the_newer_pulls_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also beside a requirement that fails: the others are as they would be without it."""
+    wheel(folder, "app", version="1.0")
+    wheel(folder, "app", ANY, "Requires-Dist: source\n", version="2.0")
+    with served(folder) as index:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+        fine = doctor.examine(asked("app"), Lock(), "a-pi")
+        failing = doctor.examine(asked("app", "late"), Lock(), "a-pi")
+
+    assert fine.ready and not failing.ready
+    assert [each.name for each in failing.findings if each.version is None] == ["late"]
+    for report in (fine, failing):
+        app = report.findings[0]
+        assert (app.version, app.newest, app.usable) == ("1.0", "2.0", "2.0")
+        (why,) = app.reasons
+        assert why.kind == "source" and why.text.startswith("2.0 pulls in source: there is only")
+
+
 def test_packages_that_exclude_each_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has its wheel, but of what they ask for there is no common version."""
     wheel(folder, "small", ANY, version="1.0")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -15,8 +16,8 @@ from yardarm.image.doctor import routes
 from yardarm.image.doctor.asking import Asking
 from yardarm.image.doctor.judging import BOUND, MISSING, Reason, newest, newest_usable
 from yardarm.image.doctor.report import Finding, Report
-from yardarm.image.doctor.walking import Package, walk
-from yardarm.image.requirements import Request, locked
+from yardarm.image.doctor.walking import Package, hindrance, hopeless, walk
+from yardarm.image.requirements import Request, locked, name
 from yardarm.image.resolving import resolve
 from yardarm.lockfile import Lock, Pinned
 
@@ -47,21 +48,34 @@ def examine(
         pinned = locked(lock, wanted)
     except InvalidInput as error:
         pinned, stale = None, error.what
-    is_locked, conflict = pinned is not None, ""
-    if pinned is None:
-        try:
-            pinned = resolve(wanted, sink)
-        except Unsupported as error:
-            conflict = error.hint.rpartition("\n")[0]
     with step(sink, "image/doctor", "ask what indexes have") as progress:
         asked = asking or Asking(wanted, indexes.configured())
-        by_name = {str(canonicalize_name(each.name)): each for each in pinned or ()}
-        versions = {name: Version(each.version) for name, each in by_name.items()}
+        is_locked, conflict = pinned is not None, ""
+        if pinned is None:
+            pinned, conflict = _resolved(wanted, asked)
+        by_name = {str(canonicalize_name(each.name)): each for each in pinned}
+        versions = {each: Version(pin.version) for each, pin in by_name.items()}
         packages = walk(wanted, asked, versions)
         found = [_finding(each, by_name, asked, wanted, base) for each in packages]
         progress.detail = f"{len(found)} packages"
     failed = any(each.version is None for each in found)
     return Report(profile, wanted.target, found, is_locked, stale, "" if failed else conflict)
+
+
+def _resolved(wanted: Request, asking: Asking) -> tuple[tuple[Pinned, ...], str]:
+    """The wheels that the resolver finds; where there is no solution, those of the requirements
+    that don't fail by themselves, if these have one, and the resolver's words."""
+    try:
+        return resolve(wanted), ""
+    except Unsupported as error:
+        conflict = error.hint.rpartition("\n")[0]
+    failing = hopeless(wanted, asking)
+    rest = tuple(text for text in wanted.requirements if name(text) not in failing)
+    try:
+        found = resolve(replace(wanted, requirements=rest)) if failing and rest else ()
+    except Unsupported:
+        found = ()
+    return tuple(each for each in found if canonicalize_name(each.name) not in failing), conflict
 
 
 def _finding(
@@ -76,7 +90,8 @@ def _finding(
     top = newest(package.releases, _ANY)
     wheel = package.chosen.wheel if package.chosen else None
     version = pin.version if pin else str(package.chosen.version) if package.chosen else None
-    reasons = _reasons(package, version, routes.variant(package.name, base))
+    variant = routes.variant(package.name, base)
+    reasons = _reasons(package, version, variant, lambda: _hindered(package, wanted, asking))
     return Finding(
         package.name,
         tuple(map(str, package.asks)),
@@ -98,16 +113,21 @@ def _routes(
     base: jetson.Base | None,
 ) -> tuple[str, ...]:
     instead = {}
-    for name in routes.INSTEAD.get(package.name, ()):
-        found = newest_usable(asking.releases(name), _ANY)
+    for other in routes.INSTEAD.get(package.name, ()):
+        found = newest_usable(asking.releases(other), _ANY)
         if found:
-            instead[name] = found.version
+            instead[other] = found.version
     best = newest_usable(package.releases, _ANY)
     usable = best.version if best else None
     return routes.routes(package, reason, wanted, usable=usable, instead=instead, base=base)
 
 
-def _reasons(package: Package, version: str | None, variant: Reason | None) -> tuple[Reason, ...]:
+def _reasons(
+    package: Package,
+    version: str | None,
+    variant: Reason | None,
+    hindered: Callable[[], Reason | None],
+) -> tuple[Reason, ...]:
     """Why it is not the newest version, or none; what a package is for comes first."""
     told = [variant] if variant else []
     top = newest(package.releases, _ANY)
@@ -122,10 +142,18 @@ def _reasons(package: Package, version: str | None, variant: Reason | None) -> t
         return (*told, top.reason)
     if within is None or within.version < top.version:
         return (*told, Reason(BOUND, f"{_bounded(package)} keeps it below {top.version}"))
-    return (
-        *told,
-        Reason(BOUND, f"what else is asked for, or the lock, keeps it below {top.version}"),
-    )
+    elsewhere = f"what else is asked for, or the lock, keeps it below {top.version}"
+    return (*told, hindered() or Reason(BOUND, elsewhere))
+
+
+def _hindered(package: Package, wanted: Request, asking: Asking) -> Reason | None:
+    """What the newest version pulls in and the target can't have."""
+    top = newest(package.releases, package.bounds)
+    found = hindrance(package, wanted, asking, top) if top else None
+    if top is None or found is None:
+        return None
+    (why, *_) = _reasons(found, None, None, lambda: None)
+    return Reason(why.kind, f"{top.version} pulls in {found.asks[0].requirement.name}: {why.text}")
 
 
 def _failing(package: Package, reason: Reason | None) -> Reason:

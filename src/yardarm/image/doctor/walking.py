@@ -80,6 +80,26 @@ def walk(wanted: Request, asking: Asking, pins: Mapping[str, Version]) -> tuple[
     return tuple(found[name] for name in sorted(found))
 
 
+def hopeless(wanted: Request, asking: Asking) -> frozenset[str]:
+    """The requirements that fail whatever else is asked for. Raises as `walk` does."""
+    asked = _asked(wanted, asking, {})
+    asking.prepare(asked)
+    alone = (_choose(name, asks, wanted, asking, {}) for name, asks in asked.items())
+    return frozenset(each.name for each in alone if each.chosen is None)
+
+
+def hindrance(package: Package, wanted: Request, asking: Asking, by: Release) -> Package | None:
+    """What a version of a package would pull in, and the target can't have. Raises as `walk`."""
+    extras = {extra for ask in package.asks for extra in ask.requirement.extras}
+    needs = asking.requirements(by.wheel) if by.wheel else ()
+    for ask in _needs(package.name, needs, extras, wanted):
+        name = canonicalize_name(ask.requirement.name)
+        found = _choose(name, (ask,), wanted, asking, {})
+        if found.chosen is None:
+            return found
+    return None
+
+
 def _asked(
     wanted: Request, asking: Asking, chosen: Mapping[str, Package]
 ) -> dict[str, tuple[Ask, ...]]:
