@@ -116,10 +116,7 @@ class Client:
                 try:
                     return answer.read(manifests.LIMIT), answer.headers
                 except Cut as error:
-                    if attempt == ATTEMPTS:
-                        raise Unreachable(
-                            f"the connection breaks each time: {error}", where=where
-                        ) from None
+                    broken = f"the connection breaks each time: {error}"
             self.transport.wait(FIRST_WAIT * attempt)
         raise Unreachable(broken, where=where)
 
