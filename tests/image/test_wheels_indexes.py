@@ -135,6 +135,26 @@ def test_all_findings_in_one_run(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert tiny.reasons[0].text == "1.0 is known bad on this device: dies here"
 
 
+@pytest.mark.parametrize(
+    ("strategy", "newest"), [("first-index", "1.0"), ("unsafe-best-match", "3.0")]
+)
+def test_of_two_indexes_the_first_that_has_a_package(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str, newest: str
+) -> None:
+    (tmp_path / "public").mkdir()
+    wheel(tmp_path / "public", "mine", version="3.0")
+    wheel(tmp_path / "public", "other")
+    wheel(folder, "mine")
+    write(tmp_path / "config/uv/uv.toml", f'index-strategy = "{strategy}"\n')
+    with served(folder) as own, served(tmp_path / "public") as public:
+        monkeypatch.setenv("UV_DEFAULT_INDEX", public.url)
+        monkeypatch.setenv("UV_INDEX", own.url)
+        report = doctor.examine(asked("mine", "other"), Lock(), "a-pi")
+
+    found = [(each.name, each.version, each.newest) for each in report.findings]
+    assert found == [("mine", newest, newest), ("other", "1.0", "1.0")]
+
+
 def test_an_older_version_is_told_with_what_the_newer_pulls_in(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,16 @@ def configured() -> tuple[Index, ...]:
     return (*links, *extra, *default)
 
 
+def all_count() -> bool:
+    """Whether all indexes that have a package count together, which uv calls unsafe; else the
+    first one alone."""
+    bodies = [_toml(file) for file in _files(os.environ)]
+    told = [each for body in bodies for each in (body.get("pip", {}), body)]
+    named = (str(each["index-strategy"]) for each in told if "index-strategy" in each)
+    strategy = os.environ.get("UV_INDEX_STRATEGY") or next(named, "")
+    return strategy.startswith("unsafe")
+
+
 def _told() -> bool:
     """Whether uv is told of an index by anything but its own default."""
     return _printed({}) != _printed(dict.fromkeys(_VARIABLES, ""), "--no-config")

@@ -15,7 +15,7 @@ from yardarm.errors import Unreachable, YardarmError
 from yardarm.image.doctor import simple
 from yardarm.image.doctor.judging import Release, releases
 from yardarm.image.doctor.simple import File
-from yardarm.image.indexes import Index
+from yardarm.image.indexes import Index, all_count
 from yardarm.image.requirements import Request
 from yardarm.image.web import Web
 
@@ -29,6 +29,7 @@ class Asking:
         self._wanted = wanted
         self._indexes = indexes
         self._web = web or Web(indexes)
+        self._all_count = all_count()
         self._releases: dict[str, tuple[Release, ...]] = {}
         self._requirements: dict[str, tuple[Requirement, ...]] = {}
 
@@ -64,13 +65,13 @@ class Asking:
         return self._requirements[wheel.url]
 
     def _files(self, package: str) -> tuple[File, ...]:
-        """Folders of files count together with the first index that has the package."""
+        """Folders of files count together with the first index that has the package, or all."""
         found: list[File] = []
         for index in self._indexes:
             page = index.url if index.flat else f"{index.url.rstrip('/')}/{package}/"
             files = self._page(page, package)
             found += files
-            if files and not index.flat:
+            if files and not index.flat and not self._all_count:
                 break
         return tuple(found)
 
