@@ -54,6 +54,7 @@ def project(program: Path, example: Path, tmp_path: Path) -> Project:
     with (folder / "yardarm.toml").open("a") as settings:
         settings.write(SETTINGS)
     fresh = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "YARDARM_STORE": str(tmp_path / "store")}
+    fresh["PYTHONDONTWRITEBYTECODE"] = ""  # as where Yardarm is installed: compiled once
     return Project(folder, program, fresh)
 
 
