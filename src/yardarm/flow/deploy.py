@@ -11,10 +11,12 @@ from yardarm import signing
 from yardarm.artifacts import Bundle, Image, Release
 from yardarm.deploy import Deployment, PushPlan
 from yardarm.deploy import release as releases
+from yardarm.errors import Unsupported
 from yardarm.events import Note, Sink, silent
 from yardarm.flow import image as images
 from yardarm.flow.device import Device, agent, at_work, expect
 from yardarm.flow.workspace import Workspace
+from yardarm.project import Project
 from yardarm.remote import Session
 from yardarm.signing import SigningKey
 
@@ -91,8 +93,21 @@ def release(device: Device, opened: Workspace, sink: Sink) -> Release:
 
 
 def _parts(opened: Workspace, sink: Sink) -> tuple[Image, Bundle]:
+    _expect_runtime(opened.project)
     bundle = compiler.compile_bundle(opened.project, opened.profile, opened.store, sink)
     return images.compose(opened, sink).image, bundle
+
+
+def _expect_runtime(project: Project) -> None:
+    """Before anything is compiled: devices start the runtime, which answers, measures and is
+    supervised."""
+    if project.run.command:
+        raise Unsupported(
+            "an image with a program of its own can't be deployed yet",
+            where="[run] command",
+            hint="`yardarm image --output FILE` and `image push` make the image for other means; "
+            "without [run] command the runtime serves the model",
+        )
 
 
 def _sign(
