@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from yardarm import profiles, signing
 from yardarm.artifacts import MEDIA_CONFIG, MEDIA_LAYER, MEDIA_MANIFEST, TITLE, Descriptor, Image
 from yardarm.digest import Digest, of_bytes
+from yardarm.errors import YardarmError
 from yardarm.image import Spec, assemble, entries, layer, layers
 from yardarm.image.attachments import (
     NAMESPACE,
@@ -255,3 +257,23 @@ def test_the_application_is_named_by_what_is_in_it(
     told = shared_store.read_json(image.digest)["annotations"]
     (source,) = [part.blob.digest for part in made.parts if part.name == "application"]
     assert told["yardarm.source"] == source
+
+
+@pytest.mark.root
+def test_a_full_disk_while_packing_leaves_nothing_half(tmp_path: Path) -> None:
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", place], check=True)
+    try:
+        store = Store(place / "store")
+        blob = store.put(random.Random(1).randbytes(120_000), MEDIA_LAYER)
+        config = store.put(b"{}", MEDIA_CONFIG)
+        manifest = store.put_manifest(config=config, layers=[blob])
+        before = sorted(file.name for file in (place / "store").rglob("*"))
+
+        with pytest.raises(YardarmError, match="no space left"):
+            packed(Image(manifest.digest, config, (blob,), {}), store)
+
+        assert sorted(file.name for file in (place / "store").rglob("*")) == before
+    finally:
+        subprocess.run(["umount", place], check=True)

@@ -78,6 +78,8 @@ def test_the_same_image_gives_the_same_bytes_and_another_one_another_number() ->
     first = sbom(IMAGE, FOUND, name="angle")
 
     assert sbom(IMAGE, FOUND, name="angle") == first
+    references = [each["bom-ref"] for each in json.loads(first)["components"]]
+    assert references == sorted(references)
     other = json.loads(sbom(IMAGE, FOUND, name="other"))
     assert other["serialNumber"] != json.loads(first)["serialNumber"]
 
