@@ -32,7 +32,7 @@ def wheels(
         bool, typer.Option("--lock", help="resolve anew, and write yardarm.lock")
     ] = False,
 ) -> None:
-    """Say which version of each package the device gets, and why not a newer one, or none.
+    """Say which wheel of each package the device gets, or why none.
 
     All requirements and what they pull in are examined in one run; exit code 10 when the image
     can't be made. With --lock the versions are resolved anew and written to yardarm.lock, and
