@@ -15,7 +15,9 @@ from yardarm import image, profiles
 from yardarm.artifacts import Image
 from yardarm.errors import InvalidInput, Unsupported, VerificationFailed, YardarmError
 from yardarm.image import Spec, foundation, members
+from yardarm.image.attachments import attach
 from yardarm.image.making import Maker
+from yardarm.image.provenance import Origin
 from yardarm.lockfile import Lock
 from yardarm.profiles import Profile
 from yardarm.store import Store
@@ -99,9 +101,12 @@ def test_dockers_archive_gives_the_same_layers(pi5: Profile, tmp_path: Path) -> 
 
 @pytest.mark.root
 def test_our_own_archive_is_a_base(
-    composed: Image, shared_store: Store, pi5: Profile, tmp_path: Path
+    made: image.Layers, composed: Image, shared_store: Store, pi5: Profile, tmp_path: Path
 ) -> None:
-    image.save(composed, shared_store, tmp_path / "base.tar", name="base:1")
+    origin = Origin("base", made.spec, pi5, made.lock)
+    notes = attach(composed, origin, shared_store, key=None)
+    file = tmp_path / "base.tar"
+    image.save(composed, shared_store, file, name="base:1", attachments=notes)
 
     found = lay(tmp_path, pi5, base="archive:base.tar")
 

@@ -134,14 +134,15 @@ def _named(files: Files, tag: str | None, where: str) -> Digest:
     entries = body.get("manifests") if isinstance(body, dict) else None
     if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
         raise _damaged("index.json lists no manifests", where)
-    names = {_name(each): each for each in entries}
-    if tag is None and len(entries) > 1:
+    images = [each for each in entries if "artifactType" not in each]  # no attachments
+    names = {_name(each): each for each in images}
+    if tag is None and len(images) > 1:
         raise InvalidInput(
             "there are several images in it",
             where=where,
             hint=f"name one of {', '.join(sorted(names))}: oci:FOLDER:TAG",
         )
-    entry = entries[0] if tag is None and entries else names.get(tag or "")
+    entry = images[0] if tag is None and images else names.get(tag or "")
     if entry is None:
         there = ", ".join(sorted(names)) or "nothing"
         raise InvalidInput(
