@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,3 +60,16 @@ def test_a_full_disk_keeps_no_part_of_a_blob(small_disk: Path) -> None:
             writer.write(b"x" * 1000)
         writer.commit(MEDIA_EMPTY)
     assert not list(small_disk.rglob(".partial-*"))
+
+
+def test_what_killed_writers_left_goes_after_a_day(tmp_path: Path) -> None:
+    first = Store(tmp_path / "store")
+    blobs = first.path(first.put(b"there", "text/plain").digest).parent
+    old, fresh = blobs / ".partial-old", blobs / ".partial-fresh"
+    for file in (old, fresh):
+        file.write_bytes(b"half")
+    os.utime(old, (0, 0))
+
+    Store(tmp_path / "store").put(b"more", "text/plain")
+
+    assert (old.exists(), fresh.exists()) == (False, True)

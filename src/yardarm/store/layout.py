@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,13 +28,17 @@ from yardarm_wire.files import FILES
 
 REFERENCE = "org.opencontainers.image.ref.name"
 
+PARTIAL = ".partial-"
+STALE = 86_400
+"""Seconds after which nobody writes to a partial blob any more."""
+
 
 class BlobWriter:
     """A blob of unknown digest being written; a context that leaves nothing on failure."""
 
     def __init__(self, blobs: Path) -> None:
         self._blobs = blobs
-        handle, name = tempfile.mkstemp(prefix=".partial-", dir=blobs)
+        handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=blobs)
         self._stream = os.fdopen(handle, "wb")
         self._partial = Path(name)
         self._hash = hashlib.sha256()
@@ -88,6 +93,7 @@ class Store:
         self.root = root
         self._blobs = root / "blobs" / "sha256"
         self._steps = root / "steps"
+        self._swept = False
 
     def _prepare(self) -> None:
         if (self.root / "oci-layout").exists():
@@ -97,6 +103,15 @@ class Store:
         if self.root.parent.name == ".yardarm":
             (self.root.parent / ".gitignore").write_text("*\n")
         FILES.write(str(self.root / "oci-layout"), b'{"imageLayoutVersion":"1.0.0"}')
+
+    def _sweep(self) -> None:
+        """Remove what writers left that were killed; those of today may still be writing."""
+        if not self._swept:
+            self._swept = True
+            for partial in self._blobs.glob(f"{PARTIAL}*"):
+                with suppress(FileNotFoundError):
+                    if time.time() - partial.stat().st_mtime > STALE:
+                        partial.unlink()
 
     def path(self, digest: Digest) -> Path:
         """Where the blob lies, whether it is there or not."""
@@ -126,6 +141,7 @@ class Store:
 
     def writer(self) -> BlobWriter:
         self._prepare()
+        self._sweep()
         return BlobWriter(self._blobs)
 
     def put(
