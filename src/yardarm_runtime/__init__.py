@@ -1,4 +1,4 @@
-"""What runs inside the device's image: golden, serve, bench. Python 3.8 syntax and APIs."""
+"""What runs inside the device's image: golden, serve, batch, bench. Python 3.8 syntax and APIs."""
 
 import os
 
