@@ -40,6 +40,8 @@ def test_json_names_digest_layers_and_contents(cli, composed: Image, tmp_path: P
     assert [layer["cached"] for layer in second["layers"]] == [True, True, True]
     assert first["size_bytes"] == sum(layer["size_bytes"] for layer in first["layers"])
     assert first["contents"] == composed.contents
+    kinds = [each["type"].rpartition("/")[2] for each in first["attachments"]]
+    assert kinds == ["vnd.in-toto+json", "vnd.cyclonedx+json"]  # no key, no signature
 
 
 def test_text_and_archive(cli, composed: Image, tmp_path: Path) -> None:
