@@ -62,7 +62,7 @@ def small(store: Store) -> Image:
 @pytest.fixture
 def made_of(tmp_path: Path) -> Origin:
     spec = Spec(base=BASE, source=(tmp_path / "app",), requirements=("numpy",))
-    return Origin("angle", spec, profiles.load("raspberry-pi-5"), LOCK)
+    return Origin("angle", spec, profiles.load("raspberry-pi-5"), LOCK, of_bytes(b"app"))
 
 
 def files(found: Attachment, store: Store) -> dict[str, bytes]:
@@ -172,6 +172,10 @@ def test_provenance_says_what_went_in(small: Image, store: Store, made_of: Origi
         {
             "uri": "pkg:oci/base",
             "digest": {"sha256": of_bytes(b"base").removeprefix("sha256:")},
+        },
+        {
+            "name": "application",
+            "digest": {"sha256": of_bytes(b"app").removeprefix("sha256:")},
         },
         {
             "uri": "pkg:pypi/numpy@2.4",

@@ -74,6 +74,14 @@ def test_who_needs_whom() -> None:
     assert needs[CONFIG.digest] == [libc, "pkg:pypi/some-thing@2", "yardarm_runtime@1.0"]
 
 
+def test_the_application_is_a_component() -> None:
+    source = of_bytes(b"application")
+
+    found = by_name(valid(sbom(IMAGE, FOUND, name="angle", source=source)))
+
+    assert (found["angle"]["type"], found["angle"]["version"]) == ("application", source)
+
+
 def test_the_same_image_gives_the_same_bytes_and_another_one_another_number() -> None:
     first = sbom(IMAGE, FOUND, name="angle")
 

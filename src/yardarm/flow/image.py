@@ -59,7 +59,7 @@ def describe(
         InvalidInput: the key can't be used.
         YardarmError: no space left.
     """
-    origin = Origin(opened.project.name, made.spec, opened.profile, made.used)
+    origin = Origin(opened.project.name, made.spec, opened.profile, made.used, made.source)
     return attach(image, origin, opened.store, key=signing.load(), sink=sink)
 
 

@@ -30,7 +30,7 @@ PROVENANCE = "application/vnd.in-toto+json"
 SIGNATURE = "application/vnd.yardarm.image.signature.v1"
 
 PREFIX = "attachment/"
-_RULES = 1
+_RULES = 2
 """Raise it when the same image is to be described in another way."""
 
 
@@ -106,7 +106,7 @@ def _whole(recorded: Mapping[str, str] | None, store: Store) -> bool:
 def _make(image: Image, origin: Origin, store: Store, key: SigningKey | None) -> dict[str, str]:
     """Name to manifest of everything that is attached."""
     found = inventory(image.layers, store)
-    bill = sbom(image, found, name=origin.name, pinned=origin.pinned)
+    bill = sbom(image, found, name=origin.name, pinned=origin.pinned, source=origin.source)
     statement = provenance(image, found, origin)
     kinds = {
         "sbom": (SBOM, _files("sbom.cdx.json", SBOM, bill, store, key), {}),

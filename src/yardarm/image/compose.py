@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from yardarm import lockfile
 from yardarm.artifacts import MEDIA_CONFIG, Image
-from yardarm.digest import canonical_json, of_bytes
+from yardarm.digest import Digest, canonical_json, of_bytes
 from yardarm.events import Note, Sink, silent
 from yardarm.image import application, foundation, resolving, runtime, wheels
 from yardarm.image.config import config
@@ -47,6 +47,11 @@ class Layers:
         """What of the lock is in them, whatever else the project's lock holds."""
         bases = {name: found for name, found in self.lock.bases.items() if name == self.spec.base}
         return Lock(bases, {self.target: self.lock.wheels[self.target]})
+
+    @property
+    def source(self) -> Digest | None:
+        """The application's layer; None without one."""
+        return next((each.blob.digest for each in self.parts if each.name == APPLICATION), None)
 
 
 def compose(
@@ -141,9 +146,7 @@ def _annotations(made: Layers, contents: Mapping[str, str]) -> dict[str, str]:
         "yardarm.contents": canonical_json(contents).decode(),
         "yardarm.lock": of_bytes(lockfile.dump(made.used).encode()),
     }
-    sources = [
-        ("yardarm.source", part.blob.digest) for part in made.parts if part.name == APPLICATION
-    ]
+    sources = [("yardarm.source", made.source)] if made.source else []
     bases = [(BASE, found) for found in made.used.bases.values()]
     return told | dict([*sources, *bases])
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from yardarm import lockfile
 from yardarm.artifacts import Image
-from yardarm.digest import canonical_json, of_bytes
+from yardarm.digest import Digest, canonical_json, of_bytes
 from yardarm.image import sbom
 from yardarm.image.inventory import Inventory
 from yardarm.image.layer import epoch
@@ -37,12 +37,14 @@ class Origin:
     Attributes:
         name: what it is called, such as `angle`.
         lock: what the image has of the project's lock.
+        source: digest of the application in it; None: it has none.
     """
 
     name: str
     spec: Spec
     profile: Profile
     lock: Lock
+    source: Digest | None = None
 
     @property
     def pinned(self) -> tuple[Pinned, ...]:
@@ -98,6 +100,8 @@ def _dependencies(found: Inventory, origin: Origin) -> Iterator[dict[str, Any]]:
     base = origin.spec.base
     if base and base in origin.lock.bases:
         yield {"uri": f"pkg:oci/{_oci(base)}", "digest": _sha256(origin.lock.bases[base])}
+    if origin.source:
+        yield {"name": "application", "digest": _sha256(origin.source)}
     for package in found.debian:
         yield {"uri": sbom.deb(package, found.distribution)}
     yield from _wheels(origin.pinned)

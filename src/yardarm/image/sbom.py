@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from yardarm.artifacts import Image
-from yardarm.digest import canonical_json, of_bytes
+from yardarm.digest import Digest, canonical_json, of_bytes
 from yardarm.image.inventory import Inventory, Package
 from yardarm.image.layer import epoch
 from yardarm.image.licences import Licences, is_spdx
@@ -27,19 +27,28 @@ LICENCE = "Apache-2.0"
 """Yardarm's own, which its runtime in the image has."""
 
 
-def sbom(image: Image, found: Inventory, *, name: str, pinned: Iterable[Pinned] = ()) -> bytes:
+def sbom(
+    image: Image,
+    found: Inventory,
+    *,
+    name: str,
+    pinned: Iterable[Pinned] = (),
+    source: Digest | None = None,
+) -> bytes:
     """CycloneDX JSON of an image.
 
     Args:
         found: what is in its layers.
         name: what the image is called.
         pinned: wheels that the image was made of, whose hashes are told.
+        source: digest of the project's own application in it.
     """
     wheels = {(_plain(each.name), each.version): each for each in pinned}
     components = [
         *(_deb(each, found) for each in found.debian),
         *(_wheel(each, wheels.get((_plain(each.name), each.version))) for each in found.python),
         *(_own(each, image.contents[each]) for each in PACKAGES if each in image.contents),
+        *([_application(name, source)] if source else []),
     ]
     components.sort(key=lambda each: str(each["bom-ref"]))
     body = {
@@ -110,6 +119,13 @@ def _wheel(package: Package, pinned: Pinned | None) -> dict[str, Any]:
 
 def _own(name: str, version: str) -> dict[str, Any]:
     return _component(Package(name, version, Licences((LICENCE,))), f"{name}@{version}")
+
+
+def _application(name: str, source: Digest) -> dict[str, Any]:
+    content = source.removeprefix("sha256:")
+    hashes = [{"alg": "SHA-256", "content": content}]
+    found = {"type": "application", "bom-ref": f"application@{source}", "name": name}
+    return found | {"version": source, "hashes": hashes}
 
 
 def _component(package: Package, reference: str) -> dict[str, Any]:
