@@ -350,25 +350,6 @@ def test_an_engine_of_another_model_than_the_release_has_is_not_signed(
     assert flow.kept(bench.root) == []
 
 
-def test_an_engine_of_a_module_that_is_not_known_is_not_signed(
-    bench: Bench, jetson: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = jetson("one")
-    bench.supply(one)
-    request = one.session.request
-
-    def nameless(operation: str, payload: bytes = b"", /, **fields: Any) -> Frame:
-        frame = request(operation, payload, **fields)
-        if frame.header.get("key"):
-            frame.header["key"] = {**frame.header["key"], "module": ""}
-        return frame
-
-    monkeypatch.setattr(one.session, "request", nameless)
-    with pytest.raises(Refused, match="which module it is"):
-        fetched(bench, one)
-    assert flow.kept(bench.root) == []
-
-
 def test_a_build_that_fails_changes_nothing(bench: Bench, jetson: Start) -> None:
     one = jetson("one")
     done, _events = bench.deploy(one)
