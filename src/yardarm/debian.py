@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from yardarm import digest, paths, process
 from yardarm.digest import Digest
-from yardarm.errors import Unsupported
+from yardarm.errors import Unreachable, Unsupported
 from yardarm.events import Sink, silent, step
 from yardarm.store.lock import exclusive
 from yardarm_wire.files import FILES
@@ -27,6 +28,10 @@ _RECIPE = 4
 
 _PACKAGES = {"apt-get": "apt", "mmdebstrap": "mmdebstrap", "dpkg-deb": "dpkg"}
 """Programs to the packages that they are in."""
+
+_UNREACHABLE = re.compile(
+    r"Could not resolve|Could not connect|Connection (failed|timed out)|Temporary failure resolving"
+)
 
 _PARTS = ("", "-updates", "-security")
 
@@ -185,15 +190,26 @@ def _extract(
     hook.chmod(0o755)
     scratch = made.parent / "scratch"
     scratch.mkdir(mode=0o755)
-    process.run(
-        command(packages, suite, architecture, hook, tar),
-        stdin="\n".join(lines).encode() + b"\n",
-        timeout=900,
-        env={"SOURCE_DATE_EPOCH": "0", "LC_ALL": "C.UTF-8", "TMPDIR": str(scratch)},
-    )
+    try:
+        process.run(
+            command(packages, suite, architecture, hook, tar),
+            stdin="\n".join(lines).encode() + b"\n",
+            timeout=900,
+            env={"SOURCE_DATE_EPOCH": "0", "LC_ALL": "C.UTF-8", "TMPDIR": str(scratch)},
+        )
+    except process.ProcessFailed as error:
+        raise unreachable(error.hint) or error from None
     listed = process.run(["tar", "-xOf", str(tar), "./var/lib/dpkg/status"]).text
     text = json.dumps(parse_status(listed), indent=1, sort_keys=True)
     (made / "packages.json").write_text(text, encoding="utf-8")
+
+
+def unreachable(reason: str) -> Unreachable | None:
+    """apt's last words as an error of ours, where they speak of the network."""
+    if not _UNREACHABLE.search(reason):
+        return None
+    errors = [line[3:] for line in reason.splitlines() if line.startswith("E: ")]
+    return Unreachable("the Debian mirror can't be reached", hint="\n".join(errors[-3:]))
 
 
 def command(

@@ -76,6 +76,16 @@ def test_without_mmdebstrap_the_error_says_how_to_get_it(
     assert not list(tmp_path.rglob("*staging*"))
 
 
+def test_a_mirror_that_is_away_is_told_as_that() -> None:
+    said = (
+        "I: main() received signal PIPE\nE: Temporary failure resolving 'mirror'\nE: apt failed\n"
+    )
+    away = debian.unreachable(said)
+    assert away is not None and away.exit_code == 6
+    assert "Temporary failure" in away.hint and "PIPE" not in away.hint
+    assert debian.unreachable("E: Unable to locate package nothing") is None
+
+
 @pytest.mark.root
 def test_a_root_is_unpacked_cached_and_the_same_twice(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path

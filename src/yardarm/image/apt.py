@@ -42,8 +42,6 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 """
 
-_UNREACHABLE = re.compile(r"Could not resolve|Could not connect|Connection (failed|timed out)")
-
 
 @dataclass(frozen=True)
 class Package:
@@ -129,9 +127,9 @@ def _apt(work: Path, *words: str) -> None:
 
 def failure(reason: str) -> Unsupported | Unreachable:
     """apt's last words as an error of ours."""
+    if away := debian.unreachable(reason):
+        return away
     errors = [line[3:] for line in reason.splitlines() if line.startswith("E: ")]
-    if _UNREACHABLE.search(reason):
-        return Unreachable("the Debian mirror can't be reached", hint="\n".join(errors[-3:]))
     return Unsupported(
         "Debian packages can't be put on this base",
         where="[image] packages",
