@@ -31,7 +31,8 @@ def test_json_names_digest_layers_and_contents(cli, composed: Image, tmp_path: P
     place = project(tmp_path / "angle")
     arguments = ("image", "--project", place, "--profile", "raspberry-pi-5", "--json")
 
-    first, second = cli(*arguments).json, cli(*arguments).json
+    keyless = {"XDG_CONFIG_HOME": str(tmp_path / "nobody's")}
+    first, second = cli(*arguments, env=keyless).json, cli(*arguments, env=keyless).json
 
     assert first["digest"] == second["digest"] == composed.digest
     assert first["config"] == composed.config.digest

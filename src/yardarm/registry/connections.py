@@ -82,7 +82,8 @@ class Answer:
 
     def stop(self) -> None:
         """End the reading of the body, in whatever thread that happens."""
-        with suppress(ValueError, OSError):  # it has ended meanwhile
+        # It has ended meanwhile: the last is urllib3's word for a body that was read whole.
+        with suppress(ValueError, OSError, RuntimeError):
             self._response.shutdown()
 
     def following(self, target: str) -> str:
