@@ -208,13 +208,13 @@ def encoded(text: str) -> dict[str, str]:
 def test_dockers_file(tmp_path: Path) -> None:
     auths = {
         "a.example:5000": encoded("ann:se:cret"),
-        "https://index.docker.io/v1/": encoded("hub:x"),
+        "https://old.example/v1/": encoded("hub:x"),
         "https://b.example/v2/": {"username": "bea", "password": "y"},
         "empty.example": {},
     }
     environment = kept(tmp_path, {"auths": auths})
     assert find("a.example:5000", environment) == Credentials("ann", "se:cret")
-    assert find("docker.io", environment) == Credentials("hub", "x")
+    assert find("old.example", environment) == Credentials("hub", "x")
     assert find("b.example", environment) == Credentials("bea", "y")
     assert find("empty.example", environment) is None
     assert find("a.example", environment) is None

@@ -16,10 +16,8 @@ from typing import Any
 
 from yardarm import process
 from yardarm.errors import InvalidInput
-from yardarm.registry.reference import HUB
 
 LOGIN = "log in with `docker login {0}` or `podman login {0}`"
-_HUB_KEY = "https://index.docker.io/v1/"
 _TOKEN_USER = "<token>"  # a helper's word for: the secret is an identity token
 
 
@@ -103,8 +101,7 @@ def _text(value: object) -> str:
 def _host(key: str) -> str:
     """Keys are hosts, or URLs as older versions wrote them."""
     host = key.partition("://")[2] or key
-    host = host.partition("/")[0]
-    return HUB if host in (f"index.{HUB}", f"registry-1.{HUB}") else host
+    return host.partition("/")[0]
 
 
 def _entry(entry: Mapping[str, Any], file: Path, key: str) -> Credentials | None:
@@ -122,9 +119,8 @@ def _entry(entry: Mapping[str, Any], file: Path, key: str) -> Credentials | None
 
 def _helped(helper: str, registry: str, file: Path) -> Credentials | None:
     """Ask docker-credential-HELPER, which reads a name and answers in JSON."""
-    key = _HUB_KEY if registry == HUB else registry
     argv = (f"docker-credential-{helper}", "get")
-    done = process.run(argv, stdin=key.encode(), timeout=60, check=False)
+    done = process.run(argv, stdin=registry.encode(), timeout=60, check=False)
     if done.code != 0:
         if b"not found" in done.stdout + done.stderr:
             return None

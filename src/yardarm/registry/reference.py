@@ -1,4 +1,5 @@
-"""Names of images in registries, read as docker reads them."""
+"""Names of images in registries, read as docker reads them, but for their registry: none is taken
+for granted."""
 
 from __future__ import annotations
 
@@ -9,10 +10,6 @@ from yardarm import digest as digests
 from yardarm.digest import Digest
 from yardarm.errors import InvalidInput
 
-HUB = "docker.io"
-"""What a name without a host means to docker; it answers at another address."""
-
-_HUB_ADDRESS = "registry-1.docker.io"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::[0-9]{{1,5}})?")
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -37,7 +34,7 @@ class Reference:
 
     @staticmethod
     def parse(text: str) -> Reference:
-        """Read a name; one without a host, or with one part only, is completed as docker does.
+        """Read a name, which begins with the registry's host.
 
         Source of the grammar: the distribution project's `reference` package.
 
@@ -48,7 +45,7 @@ class Reference:
             raise _wrong(text, "leave out what is before the host")
         name, at, pinned = text.partition("@")
         name, tag = _tagged(name)
-        registry, repository = _placed(name)
+        registry, repository = _placed(text, name)
         if not _HOST.fullmatch(registry):
             raise _wrong(text, f"{registry!r} is no host[:port]")
         if not _REPOSITORY.fullmatch(repository) or len(name) > _LONGEST:
@@ -61,7 +58,7 @@ class Reference:
     @property
     def host(self) -> str:
         """Where the registry answers."""
-        return _HUB_ADDRESS if self.registry == HUB else self.registry
+        return self.registry
 
     @property
     def name(self) -> str:
@@ -85,15 +82,11 @@ def _tagged(name: str) -> tuple[str, str | None]:
     return (head, tag) if colon and "/" not in tag else (name, None)
 
 
-def _placed(name: str) -> tuple[str, str]:
+def _placed(text: str, name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
     if slash and (first == "localhost" or any(x in first for x in ".:") or first != first.lower()):
-        registry, repository = (HUB if first == f"index.{HUB}" else first), rest
-    else:
-        registry, repository = HUB, name
-    if registry == HUB and "/" not in repository:
-        repository = f"library/{repository}"
-    return registry, repository
+        return first, rest
+    raise _wrong(text, "begin with the host of the registry: REGISTRY/REPOSITORY:TAG")
 
 
 def _digest(text: str, pinned: str) -> Digest:
