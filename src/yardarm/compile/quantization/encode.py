@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from yardarm.compile.calibration.ranges import Range
+from yardarm.compile.normalising import graphs
 from yardarm.profiles import Quantization
 
 WEIGHT_LIMIT = 127
@@ -35,6 +36,19 @@ class Parts:
         fresh.attribute.extend(helper.make_attribute(*pair) for pair in attributes.items())
         self.nodes.append(fresh)
         return output
+
+
+def assembled(model: ModelProto, parts: Parts) -> ModelProto:
+    """A model's inputs and outputs around other nodes, with the constants that these still read:
+    in the bodies of If and Loop too."""
+    written = graphs.copied(model)
+    del written.graph.node[:], written.graph.value_info[:], written.graph.initializer[:]
+    written.graph.node.extend(parts.nodes)
+    used = set(graphs.uses(written.graph))
+    fed = {value.name for value in (*model.graph.input, *model.graph.output)}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used | fed]
+    written.graph.initializer.extend([*kept, *parts.initializers.values()])
+    return written
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,7 @@ from yardarm.compile.quantization.plan import Plan, Shifts
 
 def write(model: ModelProto, plan: Plan) -> ModelProto:
     """Write a normalised model in the forms of a plan; inputs and outputs keep their names."""
-    written = ModelProto()
-    written.CopyFrom(model)
-    parts = _Writer(model, plan).write()
-    del written.graph.node[:], written.graph.value_info[:], written.graph.initializer[:]
-    written.graph.node.extend(parts.nodes)
-    used = set(graphs.uses(written.graph))  # in the bodies of If and Loop too
-    fed = {value.name for value in model.graph.input} | {v.name for v in model.graph.output}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used | fed]
-    written.graph.initializer.extend([*kept, *parts.initializers.values()])
+    written = encode.assembled(model, _Writer(model, plan).write())
     dynamic.declare(written)
     return written
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from yardarm.compile.normalising import graphs
-from yardarm.compile.quantization import halves
+from yardarm.compile.quantization import encode, halves
 from yardarm.compile.quantization.encode import Parts
 from yardarm.compile.quantization.forms import Form, constants, weights
 from yardarm.compile.quantization.grids import GRIDS, Grid
@@ -89,16 +89,7 @@ def _residuals(model: ModelProto, plan: Plan) -> dict[str, tuple[str, Form]]:
 
 
 def _written(model: ModelProto, plan: Plan, manner: Manner) -> ModelProto:
-    written = ModelProto()
-    written.CopyFrom(model)
-    parts = _Writer(model, plan, manner).write()
-    del written.graph.node[:], written.graph.value_info[:], written.graph.initializer[:]
-    written.graph.node.extend(parts.nodes)
-    used = set(graphs.uses(written.graph))
-    fed = {value.name for value in model.graph.input} | {v.name for v in model.graph.output}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used | fed]
-    written.graph.initializer.extend([*kept, *parts.initializers.values()])
-    return written
+    return encode.assembled(model, _Writer(model, plan, manner).write())
 
 
 class _Writer:
