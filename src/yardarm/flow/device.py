@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yardarm import deploy, matching, profiles, project
 from yardarm.artifacts import EMULATED, Facts
-from yardarm.errors import Refused
+from yardarm.errors import Refused, VerificationFailed
 from yardarm.events import Note, Sink
 from yardarm.flow import hosts
 from yardarm.flow.detect import ask
@@ -122,6 +122,25 @@ def expect(opened: Device, profile: Profile) -> None:
             where=opened.connection.address.name,
             hint="open device and project for one profile",
         )
+
+
+@contextmanager
+def newer_than(session: Session, lacking: str) -> Iterator[None]:
+    """Raises Refused where the runtime of the release that runs doesn't know what it is asked.
+
+    Args:
+        lacking: what such a release can't do, as in "time models".
+    """
+    try:
+        yield
+    except VerificationFailed as error:
+        if "invalid choice" not in error.hint:
+            raise
+        raise Refused(
+            f"the release that runs there is of an older Yardarm, and can't {lacking}",
+            where=session.address.name,
+            hint=f"yardarm deploy {session.address.name}",
+        ) from None
 
 
 @contextmanager

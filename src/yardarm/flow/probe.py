@@ -20,11 +20,11 @@ from yardarm.artifacts import MEDIA_OCTETS, Descriptor
 from yardarm.compile.explaining.kernels import kernels
 from yardarm.compile.sources import importing
 from yardarm.digest import Digest, of_bytes
-from yardarm.errors import Refused, VerificationFailed
+from yardarm.errors import VerificationFailed
 from yardarm.events import Note, Sink, silent
 from yardarm.flow import deploy as deploy_flow
 from yardarm.flow.bench import fetch
-from yardarm.flow.device import Device, agent
+from yardarm.flow.device import Device, agent, newer_than
 from yardarm.flow.workspace import Workspace
 from yardarm.remote import Session
 
@@ -177,15 +177,7 @@ def read(folder: Path) -> Answer:
 
 def _run(session: Session, asked: Mapping[str, Any]) -> Mapping[str, int]:
     """Names and sizes of the files that the run left."""
-    try:
+    with newer_than(session, "time models"):
         *_, last = session.watch("probe", **asked)
-    except VerificationFailed as error:
-        if "invalid choice" not in error.hint:
-            raise
-        raise Refused(
-            "the release that runs there is of an older Yardarm, and can't time models",
-            where=session.address.name,
-            hint=f"yardarm deploy {session.address.name}",
-        ) from None
     files: Mapping[str, int] = last.header["files"]
     return files

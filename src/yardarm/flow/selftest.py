@@ -11,7 +11,7 @@ from yardarm import deploy
 from yardarm.deploy.zipped import zipped
 from yardarm.errors import Refused, VerificationFailed
 from yardarm.events import Sink, silent, step
-from yardarm.flow.device import Device, agent, device
+from yardarm.flow.device import Device, agent, device, newer_than
 from yardarm.remote import Connection, Session
 
 PACKAGES = ("yardarm_runtime", "yardarm_wire")
@@ -84,19 +84,11 @@ def _tested(host: str, opened: Device, inside: str, report: dict[str, Any]) -> T
 
 
 def _inside(session: Session, advance: Any) -> dict[str, Any]:
-    try:
+    with newer_than(session, "test itself"):
         for frame in session.watch("selftest"):
             told = frame.header.get("progress")
             if told:
                 advance(told["done"], told["total"], told["phase"])
-    except VerificationFailed as error:
-        if "invalid choice" not in error.hint:
-            raise
-        raise Refused(
-            "the release that runs there is of an older Yardarm, and can't test itself",
-            where=session.address.name,
-            hint=f"yardarm deploy {session.address.name}",
-        ) from None
     report: dict[str, Any] = frame.header["report"]
     return report
 
