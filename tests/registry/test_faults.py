@@ -290,7 +290,7 @@ def test_an_upload_to_another_host_does_not_take_the_password(
 
 @pytest.mark.parametrize("target", ["http://example.com/x", "file:///etc/passwd", "ftp://a/b"])
 def test_a_redirect_out_of_tls_is_refused(target: str) -> None:
-    way = transport.Transport("example.com", "example.com", ("https",))
+    way = transport.Transport("example.com", ("https",))
     with pytest.raises(VerificationFailed, match="without TLS"):
         way._allowed("https://example.com/", target)
 
@@ -316,7 +316,7 @@ def test_a_redirect_to_nowhere(fake: Fake, store: Store, target: str, pauses: li
 
 
 def test_another_spelling_of_the_registry_is_the_registry() -> None:
-    way = transport.Transport("example.com", "example.com:443", ("https",))
+    way = transport.Transport("example.com:443", ("https",))
     assert way._ours("https://EXAMPLE.com/v2/") and way._ours("https://example.com:443/x")
     for other in ("http://example.com/", "https://example.com:444/", "https://example.com.evil/"):
         assert not way._ours(other)

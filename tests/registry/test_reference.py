@@ -60,7 +60,7 @@ def test_any_text_is_a_name_or_refused(text: str) -> None:
     with suppress(InvalidInput):
         found = Reference.parse(text)
         assert Reference.parse(str(found)) == found
-        assert not {*"\n?#% "} & {*f"{found.host}/{found.repository}/{found.name}"}
+        assert not {*"\n?#% "} & {*f"{found.registry}/{found.repository}/{found.name}"}
 
 
 @settings(max_examples=150, deadline=None)

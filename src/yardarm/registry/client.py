@@ -46,8 +46,8 @@ class Client:
         self.reference = reference
         self.repository = reference.repository
         self.scopes = pushing(self.repository) if writing else pulling(self.repository)
-        found = schemes(reference.host, plain_http=plain_http)
-        self.transport = Transport(reference.registry, reference.host, found, sink)
+        found = schemes(reference.registry, plain_http=plain_http)
+        self.transport = Transport(reference.registry, found, sink)
 
     def __enter__(self) -> Client:
         return self

@@ -56,11 +56,6 @@ class Reference:
         return Reference(registry, repository, tag if tag or digest else "latest", digest)
 
     @property
-    def host(self) -> str:
-        """Where the registry answers."""
-        return self.registry
-
-    @property
     def name(self) -> str:
         """What a manifest is asked for by: the digest where there is one."""
         return self.digest or self.tag or "latest"

@@ -33,21 +33,18 @@ class Transport:
     """Requests to one registry; several threads may send.
 
     Args:
-        registry: host and port as a user writes them.
-        host: where it answers.
+        registry: host and port.
         schemes: tried in this order, until one is understood there.
     """
 
     def __init__(
         self,
         registry: str,
-        host: str,
         schemes: tuple[str, ...],
         sink: Sink = silent,
         find: Callable[[str], Credentials | None] = credentials.find,
     ) -> None:
         self.registry = registry
-        self._host = host
         self._schemes = schemes
         self._sink = sink
         self._connections = Connections(registry)
@@ -121,11 +118,11 @@ class Transport:
         *before, last = self._schemes
         for scheme in before:
             try:
-                with self._connections.send("GET", f"{scheme}://{self._host}/v2/", {}, None):
-                    return f"{scheme}://{self._host}"
+                with self._connections.send("GET", f"{scheme}://{self.registry}/v2/", {}, None):
+                    return f"{scheme}://{self.registry}"
             except Cut:
                 continue
-        return f"{last}://{self._host}"
+        return f"{last}://{self.registry}"
 
     def _followed(
         self, method: str, url: str, headers: dict[str, str], body: bytes | Part | None, again: bool
